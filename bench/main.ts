@@ -1,0 +1,10 @@
+/**
+ * The benchmarks, small by default: `make bench`, or `make bench ARGS="--smoke"` for one run of each.
+ * Absolute figures are of this machine and this hour; compare them within one run only.
+ */
+import { measureAgent } from "./agent.ts";
+import { measureImport } from "./vex-import.ts";
+
+const smoke = process.argv.includes("--smoke");
+await measureAgent({ runs: smoke ? 1 : 10 });
+await measureImport({ runs: smoke ? 1 : 3 });
