@@ -1,0 +1,30 @@
+/** Protobuf as a sender would write it, or as none should: the tests' own encoder, so that reader and writer share nothing. */
+import { createHash } from "node:crypto";
+
+export function varint(value: number | bigint): Buffer {
+  const bytes: number[] = [];
+  let rest = BigInt(value);
+  for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
+  return Buffer.from([...bytes, Number(rest)]);
+}
+
+export function tag(field: number, wireType: number): Buffer {
+  return varint(field * 8 + wireType);
+}
+
+export function number(field: number, value: number | bigint): Buffer {
+  return Buffer.concat([tag(field, 0), varint(value)]);
+}
+
+/** Text, or the fields of a message. */
+export function field(number: number, ...content: readonly (string | Uint8Array)[]): Buffer {
+  const payload = Buffer.concat(content.map((part) => Buffer.from(part)));
+  return Buffer.concat([tag(number, 2), varint(payload.length), payload]);
+}
+
+/** The content, after an envelope as our agent writes it. */
+export function enveloped(content: Uint8Array, sequence = 7n): Buffer {
+  const sha256 = createHash("sha256").update(content).digest();
+  const envelope = [field(1, "0.1.0"), field(2, "boot-a"), number(3, sequence), number(4, content.length), field(5, sha256)];
+  return Buffer.concat([field(1000, ...envelope), content]);
+}
