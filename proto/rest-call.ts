@@ -60,9 +60,11 @@ export async function callEndpoint<Answer>(endpoint: Endpoint, request: object, 
 /** Messages by dotted names, as grpc-gateway reads them: query.pagination.limit=20. */
 function appendParameter(parameters: URLSearchParams, name: string, value: unknown): void {
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") parameters.append(name, value.toString());
-  else if (Array.isArray(value)) for (const item of value) appendParameter(parameters, name, item);
-  else if (typeof value === "object")
-    for (const [field, inner] of Object.entries(value)) appendParameter(parameters, `${name}.${field}`, inner);
+  if (typeof value !== "object" || value === null) return;
+  const fields = Object.entries(value).map(
+    ([field, inner]: [string, unknown]) => [Array.isArray(value) ? name : `${name}.${field}`, inner] as const,
+  );
+  for (const [field, inner] of fields) appendParameter(parameters, field, inner);
 }
 
 async function send(fetch: Fetch, url: string, init: RequestInit): Promise<Response> {
