@@ -1,4 +1,5 @@
 import type { Damage } from "./database.ts";
+import { createPageSet, type PageSet } from "./page-set.ts";
 import type { SqlitePages } from "./sqlite-pages.ts";
 import { exact, readVarint } from "./sqlite-record.ts";
 
@@ -34,7 +35,7 @@ export function* readCells(pages: SqlitePages, root: number, onDamage: (damage: 
       continue;
     }
     if (!seen.add(number)) {
-      bad("bad_page", number > pages.pageCount || number < 1 ? `the file has ${pages.pageCount} pages` : "it is linked twice");
+      bad("bad_page", number > pages.pageCount ? `the file has ${pages.pageCount} pages` : "it is linked twice");
       continue;
     }
     const page = pages.read(number)?.slice();
@@ -142,22 +143,4 @@ function readOverflow(pages: SqlitePages, first: Uint8Array, total: number, star
     next = new DataView(page.buffer, page.byteOffset, 4).getUint32(0);
   }
   return next === 0 ? Buffer.concat(chunks, total) : undefined;
-}
-
-interface PageSet {
-  /** False if the number is no page's or was added before. */
-  add(number: number): boolean;
-}
-
-function createPageSet(pageCount: number): PageSet {
-  const bits = new Uint8Array((pageCount >> 3) + 1);
-  return {
-    add(number) {
-      const byte = bits[number >> 3];
-      if (byte === undefined || number < 1 || number > pageCount) return false;
-      const bit = 1 << (number & 7);
-      bits[number >> 3] = byte | bit;
-      return (byte & bit) === 0;
-    },
-  };
 }

@@ -26,6 +26,11 @@ const ENCODING_AT = 56; // u32: 1 UTF-8, 2 UTF-16LE, 3 UTF-16BE
 const VALID_FOR_AT = 92; // u32
 const MIN_USABLE_SIZE = 480;
 
+/** Whether bytes from the start of a file are a SQLite database of format 3. */
+export function isSqlite(start: Uint8Array): boolean {
+  return start.length >= MAGIC.length && Buffer.from(start.buffer, start.byteOffset, MAGIC.length).toString("latin1") === MAGIC;
+}
+
 /** Throws FormatError: "malformed" when the main file is no SQLite database, "too_large" past MAX_PAGES. Damage: "truncated_file", and readWal's. */
 export function openPages(files: DatabaseFiles, onDamage: (damage: Damage) => void): SqlitePages {
   const { main } = files;
@@ -61,7 +66,7 @@ interface Header {
 }
 
 function parseHeader(bytes: Uint8Array): Header {
-  if (bytes.length < HEADER_SIZE || Buffer.from(bytes.buffer, bytes.byteOffset, MAGIC.length).toString("latin1") !== MAGIC)
+  if (bytes.length < HEADER_SIZE || !isSqlite(bytes))
     throw new FormatError("malformed", "not a SQLite file: its first 100 bytes are no SQLite header");
   const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_SIZE);
   const stored = view.getUint16(PAGE_SIZE_AT);
