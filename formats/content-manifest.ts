@@ -17,7 +17,10 @@ export interface ContentManifest {
  */
 export function parseContentManifest(bytes: Uint8Array): ContentManifest {
   if (bytes.length > MAX_CONTENT_MANIFEST_BYTES)
-    throw new FormatError("too_large", `a content manifest of ${bytes.length} bytes is past the limit of ${MAX_CONTENT_MANIFEST_BYTES} bytes`);
+    throw new FormatError(
+      "too_large",
+      `a content manifest of ${bytes.length} bytes is past the limit of ${MAX_CONTENT_MANIFEST_BYTES} bytes`,
+    );
   const manifest = parseObject(bytes);
   const { content_sets: sets = [], from_dnf_hint: fromDnfHint = false } = manifest;
   if (!isArrayOfText(sets ?? [])) throw new FormatError("malformed", "a content manifest's content_sets is not a list of repoids");
