@@ -1,0 +1,41 @@
+import pino from "pino";
+import { systemClock } from "./clock.ts";
+import { readConfig } from "./config.ts";
+import { RelayError } from "./relay-error.ts";
+import { createSensorLink } from "./sensor-link.ts";
+import { openSpoolFiles } from "./spool-files.ts";
+import { startRelay } from "./start-relay.ts";
+import manifest from "./package.json" with { type: "json" };
+
+const invocation = readConfig(process.argv.slice(2), process.env, manifest.version);
+if (invocation.kind === "exit") {
+  (invocation.status === 0 ? process.stdout : process.stderr).write(invocation.text);
+  process.exit(invocation.status);
+}
+const { config, warnings } = invocation;
+const log = pino({ name: "relay", level: config.logLevel });
+for (const warning of warnings) log.warn({ detail: warning }, "unknown setting");
+if (!config.enabled) {
+  log.info("ROX_VIRTUAL_MACHINES is false: the relay does nothing");
+  process.exit(0);
+}
+try {
+  const relay = await startRelay(config, {
+    files: await openSpoolFiles(config.spoolDir),
+    connect: createSensorLink(config.sensor, config.certsDir),
+    clock: systemClock,
+    random: Math.random,
+    log,
+    version: manifest.version,
+  });
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.once(signal, () => {
+      log.info({ signal }, "relay stops");
+      void relay.stop().then(() => process.exit(0));
+    });
+  }
+} catch (error) {
+  if (!(error instanceof RelayError)) throw error;
+  log.fatal({ err: error }, "relay cannot start");
+  process.exit(1);
+}
