@@ -1,0 +1,57 @@
+import { LoginForm, LoginPage as PatternFlyLoginPage } from "@patternfly/react-core";
+import { ExclamationCircleIcon } from "@patternfly/react-icons/dist/esm/icons/exclamation-circle-icon";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useRouter, useSearch } from "@tanstack/react-router";
+import { useState } from "react";
+import { central } from "../queries.ts";
+import { usePageTitle } from "../shell/use-page-title.ts";
+import { returnTo } from "./return-to.ts";
+
+export function LoginPage() {
+  usePageTitle("Log in");
+  const [username, setUsername] = useState("admin");
+  const [password, setPassword] = useState("");
+  const { mutate: logIn, error, isPending } = useLogIn();
+  return (
+    <PatternFlyLoginPage
+      loginTitle="Log in to Guestscan"
+      loginSubtitle="Vulnerable packages inside the virtual machines of your clusters"
+      textContent="Guestscan finds the vulnerable packages inside the virtual machines of OpenShift Virtualization and KubeVirt clusters."
+    >
+      <LoginForm
+        noAutoFocus
+        showHelperText={error !== null}
+        helperText={<span role="alert">{error?.message}</span>}
+        helperTextIcon={<ExclamationCircleIcon />}
+        usernameLabel="Username"
+        usernameValue={username}
+        onChangeUsername={(_, value) => setUsername(value)}
+        isValidUsername={error === null}
+        passwordLabel="Password"
+        passwordValue={password}
+        onChangePassword={(_, value) => setPassword(value)}
+        isValidPassword={error === null}
+        isShowPasswordEnabled
+        isLoginButtonDisabled={isPending}
+        loginButtonLabel="Log in"
+        onLoginButtonClick={(event) => {
+          event.preventDefault();
+          logIn({ username, password });
+        }}
+      />
+    </PatternFlyLoginPage>
+  );
+}
+
+function useLogIn() {
+  const queries = useQueryClient();
+  const { history } = useRouter();
+  const search = useSearch({ strict: false });
+  return useMutation({
+    mutationFn: (credentials: { readonly username: string; readonly password: string }) => central.createSession(credentials),
+    onSuccess: () => {
+      queries.clear();
+      history.push(returnTo(search));
+    },
+  });
+}

@@ -1,0 +1,122 @@
+import type { VMCVERow } from "@guestscan/proto/gen/client";
+import { Button } from "@patternfly/react-core";
+import { ExternalLinkAltIcon } from "@patternfly/react-icons/dist/esm/icons/external-link-alt-icon";
+import { ExpandableRowContent, Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { CveStatus } from "../domain/CveStatus.tsx";
+import { countOf } from "../domain/format.ts";
+import { SeverityName } from "../domain/severity.tsx";
+import { ListBody } from "../list/ListBody.tsx";
+import type { ListState } from "../list/use-list-state.ts";
+import type { UrlSearch } from "../url-search.ts";
+import { AffectedComponents } from "./AffectedComponents.tsx";
+
+interface CveTableProps {
+  readonly vmId: string;
+  readonly list: ListState;
+  readonly cves: readonly VMCVERow[] | undefined;
+  readonly error: Error | null;
+  readonly retry: () => void;
+}
+
+const COLUMN_COUNT = 8;
+
+export function CveTable({ vmId, list, cves, error, retry }: CveTableProps) {
+  const { isExpanded, toggle } = useExpanded();
+  return (
+    <Table variant="compact" gridBreakPoint="grid-lg" aria-label="CVEs" isExpandable>
+      <Thead>
+        <Tr>
+          <Th screenReaderText="Expand" />
+          <Th {...list.sortBy("CVE")}>CVE</Th>
+          <Th {...list.sortBy("Severity", "desc")}>Severity</Th>
+          <Th {...list.sortBy("Fixable", "desc")}>CVE status</Th>
+          <Th {...list.sortBy("CVSS", "desc")}>CVSS</Th>
+          <Th {...list.sortBy("EPSS Probability", "desc")}>EPSS probability</Th>
+          <Th>Affected components</Th>
+          <Th>Summary</Th>
+        </Tr>
+      </Thead>
+      <ListBody rows={cves} error={error} retry={retry} list={list} columnCount={COLUMN_COUNT} empty={null}>
+        {(cves) =>
+          cves.map((row, at) => <CveRows key={row.cve} vmId={vmId} row={row} at={at} isExpanded={isExpanded(row.cve)} toggle={toggle} />)
+        }
+      </ListBody>
+    </Table>
+  );
+}
+
+interface CveRowsProps {
+  readonly vmId: string;
+  readonly row: VMCVERow;
+  readonly at: number;
+  readonly isExpanded: boolean;
+  readonly toggle: (cve: string) => void;
+}
+
+function CveRows({ vmId, row, at, isExpanded, toggle }: CveRowsProps) {
+  return (
+    <Tbody isExpanded={isExpanded}>
+      <Tr isContentExpanded={isExpanded}>
+        <Td
+          expand={{ rowIndex: at, isExpanded, expandId: "cve", onToggle: () => toggle(row.cve) }}
+          aria-label={`Components affected by ${row.cve}`}
+        />
+        <Td dataLabel="CVE" modifier="nowrap">
+          <CveLink row={row} />
+        </Td>
+        <Td dataLabel="Severity" modifier="nowrap">
+          <SeverityName severity={row.severity} />
+        </Td>
+        <Td dataLabel="CVE status">
+          <CveStatus isFixable={row.isFixable} vendorStatus={row.finding?.status ?? ""} />
+        </Td>
+        <Td dataLabel="CVSS">{row.cvss === 0 ? "Not available" : row.cvss.toFixed(1)}</Td>
+        <Td dataLabel="EPSS probability">{row.epssAbsent ? "Not available" : `${(row.epssProbability * 100).toFixed(2)}%`}</Td>
+        <Td dataLabel="Affected components">{countOf(row.affectedComponentCount, "component")}</Td>
+        <Td dataLabel="Summary">{row.summary.split("\n", 1)[0]}</Td>
+      </Tr>
+      {isExpanded && (
+        <Tr isExpanded>
+          <Td colSpan={COLUMN_COUNT} noPadding>
+            <ExpandableRowContent>
+              <AffectedComponents vmId={vmId} cve={row.cve} />
+            </ExpandableRowContent>
+          </Td>
+        </Tr>
+      )}
+    </Tbody>
+  );
+}
+
+function CveLink({ row: { cve, link } }: { readonly row: VMCVERow }) {
+  if (link === "") return cve;
+  return (
+    <Button
+      variant="link"
+      isInline
+      component="a"
+      href={link}
+      target="_blank"
+      rel="noreferrer"
+      icon={<ExternalLinkAltIcon />}
+      iconPosition="end"
+    >
+      {cve}
+    </Button>
+  );
+}
+
+/** The CVEs whose components are shown, as the page's address has them. */
+function useExpanded() {
+  const search: UrlSearch = useSearch({ strict: false });
+  const navigate = useNavigate();
+  const expanded = search["expanded"] ?? [];
+  return {
+    isExpanded: (cve: string) => expanded.includes(cve),
+    toggle: (cve: string) => {
+      const next = expanded.includes(cve) ? expanded.filter((other) => other !== cve) : [...expanded, cve];
+      void navigate({ to: ".", search: (before: UrlSearch) => ({ ...before, expanded: next }), replace: true, resetScroll: false });
+    },
+  };
+}
