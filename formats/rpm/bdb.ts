@@ -37,8 +37,9 @@ export function isBdb(start: Uint8Array): boolean {
 }
 
 /**
- * The headers of a `Packages` file by bucket, then by page in the bucket's chain. Every page is read at most once.
- * Damage: "truncated_file", "bad_meta", "bad_page" (the rest of its bucket is skipped), "bad_item", "bad_overflow_chain".
+ * The headers of a `Packages` file by bucket, then by page in the bucket's chain; at last those of pages that broken chains no longer lead to.
+ * Every page is read at most once.
+ * Damage: "truncated_file", "bad_meta", "bad_page" (the rest of its bucket is lost), "bad_item", "bad_overflow_chain", "lost_page".
  * Throws FormatError "malformed" or "unsupported" when the first page does not describe such a file.
  */
 export function* readBdbHeaders(files: DatabaseFiles, onDamage: (damage: Damage) => void): Generator<HeaderBlob> {
@@ -47,6 +48,7 @@ export function* readBdbHeaders(files: DatabaseFiles, onDamage: (damage: Damage)
     const bits = 32 - Math.clz32(bucket);
     yield* readBucket(db, (bucket + (db.spares[bits] ?? 0)) >>> 0, bucket);
   }
+  yield* readLostPages(db);
 }
 
 interface Bdb {
@@ -102,6 +104,30 @@ function* readBucket(db: Bdb, firstPage: number, bucket: number): Generator<Head
     }
     yield* readItems(db, page.bytes.slice(), number);
     number = page.next;
+  }
+}
+
+/** Pages that hold something though nothing leads there: Berkeley DB changes the type of a page that it frees. */
+function* readLostPages(db: Bdb): Generator<HeaderBlob> {
+  const lost: number[] = [];
+  let lostOverflowPages = 0;
+  for (let number = 1; number < db.pageCount; number++) {
+    if (db.seen.has(number)) continue;
+    const header = db.file.read(number * db.pageSize, PAGE_HEADER_SIZE);
+    if (header.length < PAGE_HEADER_SIZE) break; // the file was cut off meanwhile
+    const view = new DataView(header.buffer, header.byteOffset, header.length);
+    const type = view.getUint8(TYPE_AT);
+    if (type === PAGE_TYPES.overflow) lostOverflowPages++;
+    if ((type === PAGE_TYPES.hash || type === PAGE_TYPES.hashUnsorted) && view.getUint16(ITEMS_AT, db.littleEndian) > 0) lost.push(number);
+  }
+  if (lost.length > 0 || lostOverflowPages > 0)
+    db.onDamage({
+      code: "lost_page",
+      detail: `nothing leads to ${lost.length} Berkeley DB pages of items and ${lostOverflowPages} overflow pages`,
+    });
+  for (const number of lost) {
+    const page = readPage(db, number, PAGE_TYPES.hash, PAGE_TYPES.hashUnsorted);
+    if (typeof page !== "string") yield* readItems(db, page.bytes.slice(), number);
   }
 }
 

@@ -87,7 +87,11 @@ const SIGNATURE_TAGS: readonly SignatureTag[] = ["sigpgp", "siggpg", "dsaheader"
 export function parseHeader(bytes: Uint8Array): RpmPackage {
   const header = readIndex(bytes);
   const text = (tag: number): string => readText(header, tag) ?? "";
-  const digests = { md5: hex(readBinary(header, TAGS.sigmd5)), sha1: text(TAGS.sha1header), sha256: text(TAGS.sha256header) };
+  const digests = {
+    md5: hex(readBinary(header, TAGS.sigmd5)),
+    sha1: readDigest(header, TAGS.sha1header, 40),
+    sha256: readDigest(header, TAGS.sha256header, 64),
+  };
   checkDigest(header, digests);
   const evr = { epoch: readInteger(header, TAGS.epoch) ?? 0, version: required(header, "version"), release: required(header, "release") };
   const payloadDigest = text(TAGS.payloadDigest);
@@ -164,7 +168,16 @@ function checkDigest(header: Header, { sha1, sha256 }: HeaderDigests): void {
     .update(bytes.subarray(INTRO_SIZE, INTRO_SIZE + indexSize))
     .update(bytes.subarray(dataAt, dataEnd))
     .digest("hex");
-  if (actual !== expected) throw new FormatError("malformed", `rpm header: its digest is ${actual}, not ${expected.slice(0, 64)}`);
+  if (actual !== expected) throw new FormatError("malformed", `rpm header: its digest is ${actual}, not ${expected}`);
+}
+
+/** "" only where there is no such tag: a wiped digest must not pass for none. */
+function readDigest(header: Header, tag: number, digits: number): string {
+  const text = readText(header, tag);
+  if (text === undefined) return "";
+  if (text.length !== digits || !/^[0-9a-f]+$/.test(text))
+    throw new FormatError("malformed", `rpm header: tag ${tag} is no digest of ${digits} digits`);
+  return text;
 }
 
 function required(header: Header, name: "name" | "version" | "release"): string {

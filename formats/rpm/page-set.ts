@@ -2,6 +2,7 @@
 export interface PageSet {
   /** False if there is no such page or it was added before. */
   add(page: number): boolean;
+  has(page: number): boolean;
 }
 
 /** For pages 0 to `count`; takes count / 8 bytes. */
@@ -15,5 +16,6 @@ export function createPageSet(count: number): PageSet {
       bits[page >> 3] = byte | bit;
       return (byte & bit) === 0;
     },
+    has: (page) => ((bits[page >> 3] ?? 0) & (1 << (page & 7))) !== 0,
   };
 }
