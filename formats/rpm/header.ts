@@ -153,7 +153,8 @@ function readIndex(bytes: Uint8Array): Header {
 function checkDigest(header: Header, { sha1, sha256 }: HeaderDigests): void {
   const expected = sha256 === "" ? sha1 : sha256;
   const { bytes, view, dataAt } = header;
-  if (expected === "" || dataAt < INTRO_SIZE + ENTRY_SIZE || view.getUint32(INTRO_SIZE) !== IMMUTABLE) return;
+  if (expected === "") return;
+  if (view.getUint32(INTRO_SIZE) !== IMMUTABLE) throw new FormatError("malformed", "rpm header: a digest without the region that it is of");
   const trailerAt = dataAt + view.getUint32(INTRO_SIZE + 8);
   if (trailerAt + ENTRY_SIZE > bytes.length) throw new FormatError("malformed", "rpm header: its region ends outside of it");
   const indexSize = -view.getInt32(trailerAt + 8);
@@ -182,7 +183,8 @@ function readDigest(header: Header, tag: number, digits: number): string {
 
 function required(header: Header, name: "name" | "version" | "release"): string {
   const text = readText(header, TAGS[name]);
-  if (text === undefined || text === "") throw new FormatError("malformed", `rpm header without a ${name}`);
+  if (text === undefined || !/^[!-~]+$/.test(text))
+    throw new FormatError("malformed", `rpm header: its ${name} is ${JSON.stringify(text?.slice(0, 200))}`);
   return text;
 }
 
