@@ -5,6 +5,8 @@ import { createZstdDecompress } from "node:zlib";
 import { Parser } from "tar";
 import { beforeAll, describe, expect, test } from "vitest";
 import { growMembers, readSnapshotSources, type SnapshotSources } from "./grow-snapshot.ts";
+import { vexDocument } from "./snapshot-document.ts";
+import { listRows } from "./snapshot-rows.ts";
 import { readLines } from "./snapshot-sources.ts";
 
 const repository = join(import.meta.dirname, "..");
@@ -46,6 +48,7 @@ type Document = {
   readonly vulnerabilities: readonly {
     readonly cve: string;
     readonly product_status: Readonly<Record<string, readonly string[]>>;
+    readonly scores: readonly { readonly cvss_v3: object }[];
     readonly remediations: readonly { readonly category: string; readonly product_ids: readonly string[]; readonly url?: string }[];
   }[];
 };
@@ -157,6 +160,23 @@ describe("a grown document", () => {
   });
 });
 
+/** Documents that Red Hat published later for CVEs of the corpus, and that list the same repositories as OSV. */
+const ORACLES = ["CVE-2023-3961", "CVE-2023-4091", "CVE-2023-4154", "CVE-2023-6238", "CVE-2023-38545", "CVE-2023-42669", "CVE-2023-42670"];
+
+test.each(ORACLES)("what is grown for %s is what Red Hat published: products, versions, states, score", (cve) => {
+  const record = sources.records.find(({ name }) => name === cve);
+  const published = JSON.parse(Buffer.from(sources.published.get(cve) ?? "").toString()) as Document;
+  if (record === undefined) throw new Error(`the corpus has no ${cve}`);
+  const grown = JSON.parse(JSON.stringify(vexDocument(record, listRows(record, sources.advisories)))) as Document;
+  const had = new Set(statedWithoutArch(published));
+  const claimed = statedWithoutArch(grown);
+  expect(claimed.filter((claim) => !had.has(claim))).toStrictEqual([]);
+  expect(claimed.length).toBeGreaterThan(0);
+  expect(grown.vulnerabilities[0]?.scores.map(({ cvss_v3 }) => cvss_v3)).toStrictEqual(
+    published.vulnerabilities[0]?.scores.map(({ cvss_v3 }) => cvss_v3),
+  );
+});
+
 test("the demo's guests have roots that exist, and their own id, name and CID", () => {
   const guests = JSON.parse(readFileSync(join(demo, "guests.json"), "utf8")) as readonly GuestFile[];
   const roots = readdirSync(join(testdata, "rpm-roots"));
@@ -201,6 +221,14 @@ async function readCommitted(): Promise<typeof committed> {
   }
   parser.end();
   return { names, bytes, sha256: hash.digest("hex"), sample };
+}
+
+/** "fixed BaseOS-9.2.0.Z.MAIN.EUS:libxml2-0:2.9.13-3.el9_2.1" for every package of a document. */
+function statedWithoutArch({ vulnerabilities }: Document): string[] {
+  const statuses = Object.entries(vulnerabilities[0]?.product_status ?? {});
+  return statuses.flatMap(([status, ids]) =>
+    ids.map((id) => `${status} ${id.replace(/\.(aarch64|i686|noarch|ppc64le|s390x|src|x86_64)$/, "")}`),
+  );
 }
 
 function numberOf(name: string): number {
