@@ -101,7 +101,7 @@ function alternativeNames(subject: Subject): readonly x509.JsonGeneralName[] {
         { type: "dns", value: "sensor.guestscan" },
         { type: "url", value: `spiffe://guestscan/cluster/${subject.clusterId}/sensor` },
       ];
-    case "relay":
+    default:
       return [{ type: "url", value: `spiffe://guestscan/cluster/${subject.clusterId}/relay/${encodeURIComponent(subject.node)}` }];
   }
 }

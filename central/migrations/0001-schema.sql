@@ -48,6 +48,7 @@ create table vm (
   facts jsonb not null,
   labels jsonb not null,
   annotations jsonb not null,
+  created_at timestamptz not null,
   updated_at timestamptz not null,
   -- The last good scan.
   inventory_id int references inventory (id),
@@ -81,7 +82,8 @@ create table feed_version (
   description text not null,
   document_count int not null,
   statement_count int not null,
-  quarantined jsonb not null    -- [{"name", "error"}]
+  quarantined jsonb not null,   -- [{"name", "error"}]
+  fingerprint text not null     -- of the files that it came from
 );
 
 create table advisory (
