@@ -1,0 +1,68 @@
+/** Builds dist/bin/roxagent: one file that needs nothing but glibc 2.28. Run by deploy/build.ts. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+const root = join(import.meta.dirname, "..");
+const bin = join(root, "dist/bin");
+const node = join(root, `node_modules/node-linux-${process.arch}/bin/node`);
+/** Node finds the program in a note of this name, and looks for one only if the fuse is turned (https://nodejs.org/docs/latest-v24.x/api/single-executable-applications.html). */
+const RESOURCE = "NODE_SEA_BLOB";
+const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
+
+interface Postject {
+  inject(executable: string, resource: string, content: Buffer, options: { readonly sentinelFuse: string }): Promise<void>;
+}
+const { inject } = createRequire(import.meta.url)("postject") as Postject;
+
+mkdirSync(bin, { recursive: true });
+const work = mkdtempSync(join(root, "dist/roxagent-"));
+try {
+  await buildExecutable();
+} finally {
+  rmSync(work, { recursive: true });
+}
+
+async function buildExecutable(): Promise<void> {
+  const [main, blob, config, executable] = ["main.cjs", "main.blob", "sea.json", "roxagent"].map((name) => join(work, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  await build({
+    entryPoints: [join(root, "agent/main.ts")],
+    outfile: main,
+    bundle: true,
+    minify: true,
+    keepNames: true,
+    platform: "node",
+    format: "cjs",
+    target: "node24",
+    logLevel: "warning",
+  });
+  writeFileSync(
+    config,
+    JSON.stringify({
+      main,
+      output: blob,
+      disableExperimentalSEAWarning: true,
+      useCodeCache: true,
+      execArgv: ["--max-semi-space-size=1", "--v8-pool-size=0"],
+    }),
+  );
+  execFileSync(node, ["--experimental-sea-config", config], { stdio: ["ignore", "ignore", "inherit"] });
+  copyFileSync(node, executable);
+  chmodSync(executable, 0o755);
+  strip(executable);
+  await inject(executable, RESOURCE, readFileSync(blob), { sentinelFuse: FUSE });
+  renameSync(executable, join(bin, "roxagent"));
+}
+
+/** Symbols are a fifth of Node. Without binutils the file is just larger. */
+function strip(executable: string): void {
+  const { status, error } = spawnSync("strip", [executable], { stdio: "ignore" });
+  if (error !== undefined || status !== 0) console.error("build: roxagent was not stripped, as strip (binutils) is missing or failed");
+}

@@ -1,0 +1,82 @@
+import { machine, release } from "node:os";
+import { MAX_OS_RELEASE_BYTES, parseOsRelease } from "@guestscan/formats/os-release";
+import { HostFileError } from "./host-file-error.ts";
+import type { HostFiles } from "./host-files.ts";
+
+/** What a machine is, beside its packages; the words of the report (WIRE.md section 1). */
+export interface Discovery {
+  readonly detectedOs: "rhel" | "unknown";
+  /** RHEL: VERSION_ID; else "ID VERSION_ID"; "" where os-release does not say. */
+  readonly osVersion: string;
+  /** "unspecified": /etc/pki/entitlement is not there. */
+  readonly activation: "unspecified" | "active" | "inactive";
+  /** "unspecified": no folder for .repo files is there, or there are some but no cache folder. */
+  readonly dnfMetadata: "unspecified" | "available" | "unavailable";
+  /** PRETTY_NAME and CPE_NAME of os-release. */
+  readonly osName: string;
+  readonly osCpe: string;
+}
+
+/** What is unreadable counts as not there: it is no reason to send less. */
+export function discover(files: HostFiles): Discovery {
+  const osRelease = readOsRelease(files);
+  const id = osRelease.get("ID")?.trim() ?? "";
+  const version = osRelease.get("VERSION_ID")?.trim();
+  const isRhel = id === "rhel";
+  return {
+    detectedOs: isRhel ? "rhel" : "unknown",
+    osVersion: version === undefined ? "" : isRhel ? version : `${id === "" ? "unknown-OS" : id} ${version}`,
+    activation: discoverActivation(files),
+    dnfMetadata: discoverDnfMetadata(files),
+    osName: osRelease.get("PRETTY_NAME") ?? "",
+    osCpe: osRelease.get("CPE_NAME") ?? "",
+  };
+}
+
+/** Of the machine that this program runs on. */
+export function discoverRunningMachine(): { readonly kernel: string; readonly arch: string } {
+  return { kernel: release(), arch: machine() };
+}
+
+/** In the order of os-release(5). */
+const OS_RELEASE_PATHS = ["etc/os-release", "usr/lib/os-release"] as const;
+
+function readOsRelease(files: HostFiles): ReadonlyMap<string, string> {
+  for (const path of OS_RELEASE_PATHS) {
+    const bytes = orUndefined(() => files.read(path, MAX_OS_RELEASE_BYTES));
+    if (bytes !== undefined) return parseOsRelease(new TextDecoder().decode(bytes));
+  }
+  return new Map();
+}
+
+/** subscription-manager keeps a certificate NAME.pem and its key NAME-key.pem per entitlement. */
+function discoverActivation(files: HostFiles): Discovery["activation"] {
+  const entries = orUndefined(() => files.list("etc/pki/entitlement"));
+  if (entries === undefined) return "unspecified";
+  const names = new Set(entries.filter((entry) => !entry.isFolder).map((entry) => entry.name));
+  const hasPair = [...names].some((name) => name.endsWith("-key.pem") && names.has(`${name.slice(0, -"-key.pem".length)}.pem`));
+  return hasPair ? "active" : "inactive";
+}
+
+const REPOSITORY_FOLDERS = ["etc/yum.repos.d", "etc/yum/repos.d", "etc/distro.repos.d"] as const;
+
+function discoverDnfMetadata(files: HostFiles): Discovery["dnfMetadata"] {
+  const folders = REPOSITORY_FOLDERS.flatMap((path) => {
+    const entries = orUndefined(() => files.list(path));
+    return entries === undefined ? [] : [entries];
+  });
+  if (folders.length === 0) return "unspecified";
+  if (!folders.flat().some((entry) => !entry.isFolder && entry.name.endsWith(".repo"))) return "unavailable";
+  const cache = orUndefined(() => files.list("var/cache/dnf"));
+  if (cache === undefined) return "unspecified";
+  return cache.some((entry) => entry.isFolder && entry.name.includes("-rpms-")) ? "available" : "unavailable";
+}
+
+function orUndefined<T>(work: () => T | undefined): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof HostFileError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,121 @@
+import { type ContentManifest, MAX_CONTENT_MANIFEST_BYTES, parseContentManifest } from "@guestscan/formats/content-manifest";
+import { type DnfHistory, nevraKey, readHistory } from "@guestscan/formats/dnf/history";
+import { FormatError } from "@guestscan/formats/format-error";
+import type { DatabaseFiles } from "@guestscan/formats/rpm/database";
+import { countDamage, type DamageCount, describeDamage } from "./damage.ts";
+import { HostFileError } from "./host-file-error.ts";
+import type { HostFile, HostFiles } from "./host-files.ts";
+import type { ScanReason } from "./scan-status.ts";
+import type { ScannedPackage } from "./scanned-package.ts";
+
+/** What the machine knows of the repositories that its packages came from. */
+export interface HostRepositories {
+  /** As upstream sees them: they decide the CPEs of packages whose own repository is unknown. */
+  readonly repoids: readonly string[];
+  /** By nevraKey: the repoid that upstream reports. */
+  readonly hints: ReadonlyMap<string, string>;
+  /** By nevraKey: the repoid that a package was really installed from, and what says so. */
+  readonly origins: ReadonlyMap<string, PackageOrigin>;
+  readonly reasons: readonly ScanReason[];
+}
+
+export interface PackageOrigin {
+  readonly repoid: string;
+  readonly source: "dnf_history" | "content_manifest";
+}
+
+/**
+ * As claircore v1.5.54: a content manifest that does not say "from_dnf_hint" wins over the dnf history, of which the newer kind that is there counts,
+ * without its write-ahead log. Origins go beyond: both histories, with their logs, whatever the manifest says.
+ */
+export function readRepositories(files: HostFiles, packages: readonly ScannedPackage[]): HostRepositories {
+  const reasons: ScanReason[] = [];
+  const installed = new Set(packages.map(({ name, evr, arch }) => nevraKey(name, evr, arch)));
+  const manifest = readManifest(files, reasons);
+  const histories = HISTORY_PATHS.flatMap((path) => readHistoryFile(files, path, installed, reasons) ?? []);
+  const origins = mergeOrigins(installed, histories, manifest);
+  if (manifest !== undefined && !manifest.fromDnfHint) return { repoids: manifest.contentSets, hints: new Map(), origins, reasons };
+  const upstream = histories[0]?.withoutLog;
+  const hints = [...(upstream?.origins ?? [])].flatMap(([key, { lastRecorded }]) =>
+    lastRecorded === "" ? [] : [[key, lastRecorded] as const],
+  );
+  return { repoids: upstream?.repoids ?? [], hints: new Map(hints), origins, reasons };
+}
+
+/** dnf 5's, then dnf 4's. */
+const HISTORY_PATHS = ["usr/lib/sysimage/libdnf5/transaction_history.sqlite", "var/lib/dnf/history.sqlite"] as const;
+
+/** The first folder that has a .json file, and there the first such file. */
+const MANIFEST_FOLDERS = ["root/buildinfo/content_manifests", "usr/share/buildinfo/content_manifests", "usr/share/buildinfo"] as const;
+
+function readManifest(files: HostFiles, reasons: ScanReason[]): ContentManifest | undefined {
+  for (const folder of MANIFEST_FOLDERS) {
+    let path: string = folder;
+    try {
+      const entry = files.list(folder)?.find(({ name, isFolder }) => !isFolder && name.endsWith(".json"));
+      if (entry === undefined) continue;
+      path = `${folder}/${entry.name}`;
+      const bytes = files.read(path, MAX_CONTENT_MANIFEST_BYTES);
+      return bytes === undefined ? undefined : parseContentManifest(bytes);
+    } catch (error) {
+      reasons.push({ code: "unreadable_content_manifest", detail: messageOf(error), path });
+      return undefined;
+    }
+  }
+  return undefined;
+}
+
+interface HistoryFile {
+  readonly withLog: DnfHistory | undefined;
+  readonly withoutLog: DnfHistory | undefined;
+}
+
+/** undefined where the file is not there or nothing of it can be read. */
+function readHistoryFile(files: HostFiles, path: string, installed: ReadonlySet<string>, reasons: ScanReason[]): HistoryFile | undefined {
+  let main: HostFile | undefined;
+  let wal: HostFile | undefined;
+  const damages = new Map<string, DamageCount>();
+  const read = (database: DatabaseFiles): DnfHistory | undefined =>
+    readHistory(database, installed, (damage) => countDamage(damages, damage));
+  try {
+    main = files.open(path);
+    if (main === undefined) return undefined;
+    wal = files.open(`${path}-wal`);
+    const withoutLog = read({ main: main.source });
+    const withLog = wal === undefined || wal.source.size === 0 ? withoutLog : read({ main: main.source, wal: wal.source });
+    if (damages.size > 0) reasons.push({ code: "damaged_history", detail: `not read: ${describeDamage(damages)}`, path });
+    return { withLog, withoutLog };
+  } catch (error) {
+    reasons.push({ code: "unreadable_history", detail: messageOf(error), path });
+    return undefined;
+  } finally {
+    main?.close();
+    wal?.close();
+  }
+}
+
+/** A manifest names the repository of a package only when it names no other. */
+function mergeOrigins(
+  installed: ReadonlySet<string>,
+  histories: readonly HistoryFile[],
+  manifest: ContentManifest | undefined,
+): ReadonlyMap<string, PackageOrigin> {
+  const [onlySet, ...otherSets] = manifest?.contentSets ?? [];
+  const origins = new Map<string, PackageOrigin>();
+  for (const key of installed) {
+    const repoid = histories
+      .map(({ withLog }) => withLog?.origins.get(key)?.installedFrom ?? "")
+      .find((text) => text !== "" && text !== INSTALLED);
+    if (repoid !== undefined) origins.set(key, { repoid, source: "dnf_history" });
+    else if (onlySet !== undefined && otherSets.length === 0) origins.set(key, { repoid: onlySet, source: "content_manifest" });
+  }
+  return origins;
+}
+
+/** dnf's name for "was installed already", which tells nothing. */
+const INSTALLED = "@System";
+
+function messageOf(error: unknown): string {
+  if (error instanceof FormatError || error instanceof HostFileError) return error.message;
+  throw error;
+}

@@ -1,0 +1,86 @@
+import { toJsonString } from "@bufbuild/protobuf";
+import type { RepositoryMap } from "@guestscan/formats/cpe/repository-map";
+import { VMReportSchema } from "@guestscan/proto/gen/virtualmachine/v1/index_report_pb";
+import { cidOf, formatAddress } from "./address.ts";
+import type { BootClock } from "./boot-clock.ts";
+import type { Config } from "./config.ts";
+import { type Delivery, DeliveryError, deliver } from "./deliver.ts";
+import { EXIT, type ExitCode } from "./exit-code.ts";
+import type { Log } from "./log.ts";
+import { type EncodedReport, encodeReport } from "./report.ts";
+import { type HostScan, scanHost } from "./scan.ts";
+
+export interface RunDeps {
+  readonly log: Log;
+  readonly bootClock: BootClock;
+  readonly agentVersion: string;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  /** Writes to stdout. */
+  readonly print: (text: string) => void;
+  readonly loadMap: (url: string) => Promise<RepositoryMap>;
+}
+
+export interface RunResult {
+  readonly exitCode: ExitCode;
+  /** How long the host asked to be left alone, in milliseconds; 0 where it did not. */
+  readonly retryAfterMs: number;
+}
+
+/** Scans and reports once. Also a scan that failed is delivered, so that it can be seen why. */
+export async function runOnce(config: Config, deps: RunDeps): Promise<RunResult> {
+  const startedAt = deps.now();
+  const { agentVersion, bootClock } = deps;
+  const [address] = config.addresses;
+  const scan = await scanHost({
+    hostPath: config.hostPath,
+    vsockCid: address === undefined ? "" : cidOf(address),
+    agentVersion,
+    ...(config.repoCpeUrl === "" ? {} : { repositoryMap: deps.loadMap(config.repoCpeUrl) }),
+  });
+  const report = encodeReport(scan, { agentVersion, bootId: bootClock.bootId, sequence: bootClock.nextSequence() });
+  logScan(deps.log, scan, report, deps.now() - startedAt);
+  if (config.verbose) deps.print(`${toJsonString(VMReportSchema, report.report, { prettySpaces: 2 })}\n`);
+  const scanned: RunResult = { exitCode: exitCodeOf(scan), retryAfterMs: 0 };
+  return config.dryRun ? scanned : send(report, scanned, config, deps);
+}
+
+function logScan(log: Log, { status, packageCount }: HostScan, { bytes, digest }: EncodedReport, durationMs: number): void {
+  for (const { code, detail, path } of status.reasons) log("warn", "scan incomplete", { code, path, detail });
+  const level = status.state === "failed" ? "error" : "info";
+  log(level, "scanned", { state: status.state, packages: packageCount, bytes: bytes.length, digest, durationMs: Math.round(durationMs) });
+}
+
+function exitCodeOf({ status }: HostScan): ExitCode {
+  return { ok: EXIT.delivered, partial: EXIT.partial, failed: EXIT.noPackages }[status.state];
+}
+
+async function send(report: EncodedReport, scanned: RunResult, config: Config, { log, now }: RunDeps): Promise<RunResult> {
+  const startedAt = now();
+  try {
+    const delivery = await deliver(report, config.addresses, config.timeoutMs);
+    const fields = { address: formatAddress(delivery.address), outcome: delivery.kind, durationMs: Math.round(now() - startedAt) };
+    return logDelivery(delivery, fields, scanned, log);
+  } catch (error) {
+    if (!(error instanceof DeliveryError)) throw error;
+    log("error", "report not delivered", { code: error.code, detail: error.message });
+    return { exitCode: error.code === "lost" ? EXIT.retryLater : EXIT.nobodyListens, retryAfterMs: 0 };
+  }
+}
+
+function logDelivery(delivery: Delivery, fields: Readonly<Record<string, string | number>>, scanned: RunResult, log: Log): RunResult {
+  switch (delivery.kind) {
+    case "stored":
+    case "queued":
+    case "unanswered":
+      log("info", "report delivered", fields);
+      return scanned;
+    case "retry":
+      log("error", "report not taken", { ...fields, reason: delivery.reason, detail: delivery.message, retryAfterMs: delivery.afterMs });
+      return { exitCode: EXIT.retryLater, retryAfterMs: delivery.afterMs };
+    case "too_large":
+    case "rejected":
+      log("error", "report rejected", { ...fields, reason: delivery.reason, detail: delivery.message });
+      return { exitCode: delivery.kind === "rejected" ? EXIT.rejected : EXIT.tooLarge, retryAfterMs: 0 };
+  }
+}

@@ -1,0 +1,407 @@
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { isDeepStrictEqual } from "node:util";
+import { zstdDecompressSync } from "node:zlib";
+import { fromBinary, fromJson, type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { VMReportSchema } from "@guestscan/proto/gen/virtualmachine/v1/index_report_pb";
+import { afterEach, describe, expect, test } from "vitest";
+import { unpackRoot } from "../e2e/unpack-roots.ts";
+import { loadRepositoryMap } from "./load-repository-map.ts";
+import { encodeReport } from "./report.ts";
+import { type HostScan, scanHost } from "./scan.ts";
+
+const TESTDATA = join(import.meta.dirname, "../e2e/testdata/rpm-roots");
+const MAP_URL = `file:${TESTDATA}/repository-to-cpe.json`;
+const ROOTS = readdirSync(TESTDATA, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+/** Ours alone, whatever a real agent says. */
+const OUR_FIELDS = ["envelope", "scanStatus", "machineFacts", "packageOrigins"] as const;
+
+const scan = (hostPath: string): Promise<HostScan> =>
+  scanHost({ hostPath, vsockCid: "42", agentVersion: "1", repositoryMap: loadRepositoryMap(MAP_URL, 10_000) });
+
+/** A copy of a root that a test may change. */
+const copies: string[] = [];
+function copyRoot(name: string): string {
+  const copy = mkdtempSync(join(tmpdir(), "gs-scan-"));
+  copies.push(copy);
+  cpSync(unpackRoot(name), copy, { recursive: true, verbatimSymlinks: true });
+  return copy;
+}
+afterEach(() => {
+  for (const copy of copies.splice(0)) rmSync(copy, { recursive: true });
+});
+
+describe("the report of the real agent, but for the differences of docs/compatibility.tsv", () => {
+  const rows = readCompatibility();
+
+  test("every row is about a root that is there", () => {
+    expect(rows.map(({ root }) => root).filter((root) => !ROOTS.includes(root))).toStrictEqual([]);
+  });
+
+  test.each(ROOTS)("%s", async (root) => {
+    const ours = decode(encodeReport(await scan(unpackRoot(root)), { agentVersion: "1", bootId: "boot", sequence: 1n }).bytes);
+    for (const field of OUR_FIELDS) delete ours[field];
+    const expected = rows.filter((row) => row.root === root).map(({ rule: _rule, evidence: _evidence, ...difference }) => difference);
+    expect(differences(root, readGolden(root), ours)).toStrictEqual(expected);
+  });
+
+  test.each(ROOTS.filter((root) => readGolden(root) !== undefined))("%s: what the deprecated lists say is in the maps", (root) => {
+    const contents =
+      (readGolden(root) as { indexReport: { indexV4: { contents?: Record<string, JsonValue> } } }).indexReport.indexV4.contents ?? {};
+    for (const name of ["packages", "repositories", "distributions"]) {
+      const list = (contents[`${name}DEPRECATED`] ?? []) as readonly { readonly id: string }[];
+      expect(Object.fromEntries(list.map((item) => [item.id, item]))).toStrictEqual(contents[name] ?? {});
+    }
+    expect(contents["environmentsDEPRECATED"]).toStrictEqual(contents["environments"]);
+  });
+});
+
+describe("how far a scan got", () => {
+  const OK = { state: "ok", reasons: [] };
+  const failed = (code: string, path: string, detail: RegExp) => ({
+    state: "failed",
+    reasons: [{ code, path, detail: expect.stringMatching(detail) }],
+  });
+  test.each([
+    ["cc-layer-dnf-hint-true", 106, OK],
+    ["empty-root", 0, failed("no_database", "", /^no rpm database was found in usr\/lib\/sysimage\/rpm, usr\/share\/rpm, var\/lib\/rpm$/)],
+    ["fedora42-dnf5", 123, OK],
+    ["gr-centos5-plain-bdb", 110, OK],
+    ["gr-centos6-plain-bdb", 129, OK],
+    ["gr-centos7-httpd24-bdb", 222, OK],
+    ["gr-centos8-modularitylabel-bdb", 517, OK],
+    ["gr-sle15-bci-ndb", 35, OK],
+    ["gr-ubi8-s390x-bdb", 181, OK],
+    ["rhel9-dnf-real", 43, OK],
+    ["rhel9-dnf-real-wal", 43, OK],
+    ["sc-bdb-epoch", 1, OK],
+    ["sc-invalid-bdb", 0, failed("unreadable_database", "var/lib/rpm/Packages", /Berkeley DB/)],
+    ["sc-invalid-sqlite", 0, failed("unreadable_database", "var/lib/rpm/rpmdb.sqlite", /SQLite/)],
+    ["sc-ndb", 132, OK],
+    ["sqlite-no-packages", 0, failed("unreadable_database", "var/lib/rpm/rpmdb.sqlite", /Packages/)],
+    ["ubi8-bdb-dnf4", 184, OK],
+    ["ubi9-nodejs18-content-sets", 301, OK],
+    ["ubi9-nodejs18-dnf4", 301, OK],
+  ])("%s", async (root, packageCount, status) => {
+    const result = await scan(unpackRoot(root));
+    expect({ packageCount: result.packageCount, status: result.status }).toStrictEqual({ packageCount, status });
+  });
+
+  test("a database with a damaged page is read around it", async () => {
+    const root = copyRoot("ubi9-nodejs18-dnf4");
+    const database = join(root, "var/lib/rpm/rpmdb.sqlite");
+    const bytes = readFileSync(database);
+    const half = Math.floor(bytes.length / 2 / 4096) * 4096;
+    writeFileSync(database, bytes.fill(0xa5, half, half + 8192));
+    const { packageCount, status } = await scan(root);
+    expect(packageCount).toBeGreaterThan(250);
+    expect(packageCount).toBeLessThan(301);
+    expect(status).toStrictEqual({
+      state: "partial",
+      reasons: [
+        {
+          code: "damaged_database",
+          path: "var/lib/rpm/rpmdb.sqlite",
+          detail: expect.stringMatching(new RegExp(`^${packageCount} packages were read; not read: bad_\\w+ \\d+.*; first: .+`)),
+        },
+      ],
+    });
+  });
+
+  test("a database that is cut", async () => {
+    const root = copyRoot("sc-ndb");
+    const database = join(root, "usr/lib/sysimage/rpm/Packages.db");
+    truncateSync(database, readFileSync(database).length / 2);
+    const { packageCount, status } = await scan(root);
+    expect([packageCount > 0, packageCount < 132, status.state, status.reasons.map(({ code }) => code)]).toStrictEqual([
+      true,
+      true,
+      "partial",
+      ["damaged_database"],
+    ]);
+  });
+
+  test("a folder where the database should be, beside a database that can be read", async () => {
+    const root = copyRoot("rhel9-dnf-real");
+    mkdirSync(join(root, "var/lib/rpm/Packages"));
+    const { packageCount, status } = await scan(root);
+    expect([packageCount, status]).toStrictEqual([
+      43,
+      {
+        state: "partial",
+        reasons: [{ code: "unreadable_database", path: "var/lib/rpm/Packages", detail: "var/lib/rpm/Packages is not a regular file" }],
+      },
+    ]);
+  });
+
+  test("a database without a package", async () => {
+    const root = copyRoot("rhel9-dnf-real");
+    changeDatabase(root, "delete from Packages");
+    const { status } = await scan(root);
+    expect(status).toStrictEqual({
+      state: "failed",
+      reasons: [{ code: "no_packages", path: "", detail: "the rpm database can be read but has no packages" }],
+    });
+  });
+
+  test.each([
+    ["no SQLite file", "history", "unreadable_history"],
+    ["no history", "", "unreadable_history"],
+  ])("a dnf history that is %s", async (_name, content, code) => {
+    const root = copyRoot("rhel9-dnf-real");
+    writeFileSync(join(root, "var/lib/dnf/history.sqlite"), content);
+    const { packageCount, status } = await scan(root);
+    expect([packageCount, status]).toStrictEqual([
+      43,
+      { state: "partial", reasons: [{ code, path: "var/lib/dnf/history.sqlite", detail: expect.stringMatching(/SQLite/) }] },
+    ]);
+  });
+
+  test("a content manifest that is none leaves the history in charge", async () => {
+    const root = copyRoot("ubi9-nodejs18-content-sets");
+    const path = "root/buildinfo/content_manifests/ubi9-container-9.2-1.json";
+    writeFileSync(join(root, path), "{");
+    const { content, status } = await scan(root);
+    expect(status).toStrictEqual({
+      state: "partial",
+      reasons: [{ code: "unreadable_content_manifest", path, detail: "a content manifest is not JSON" }],
+    });
+    expect(content.packageOrigins).toHaveLength(119);
+  });
+
+  test("without a repository map the report goes with repoids, and says why it has no CPEs", async () => {
+    const hostPath = unpackRoot("ubi9-nodejs18-dnf4");
+    const url = `file:${TESTDATA}/none.json`;
+    const without = await scanHost({ hostPath, vsockCid: "42", agentVersion: "1", repositoryMap: loadRepositoryMap(url, 1000) });
+    expect(without.status).toStrictEqual({
+      state: "ok",
+      reasons: [{ code: "repository_map_unavailable", path: "", detail: expect.stringContaining(url) }],
+    });
+    expect(without.content.packageOrigins).toStrictEqual((await scan(hostPath)).content.packageOrigins);
+    expect(without.content.indexReport?.indexV4?.contents?.repositories).toStrictEqual({});
+  });
+});
+
+describe("which databases count", () => {
+  test("what rpm committed to its write-ahead log is there, what it removed is not", async () => {
+    const root = copyRoot("rhel9-dnf-real");
+    const database = join(root, "var/lib/rpm/rpmdb.sqlite");
+    const db = new DatabaseSync(database);
+    db.exec("pragma journal_mode = wal; pragma wal_autocheckpoint = 0; delete from Packages where hnum = (select max(hnum) from Packages)");
+    const before = [readFileSync(database), readFileSync(`${database}-wal`)];
+    const { packageCount, status } = await scan(root);
+    expect([packageCount, status.state]).toStrictEqual([42, "ok"]);
+    expect([readFileSync(database), readFileSync(`${database}-wal`)]).toStrictEqual(before);
+    db.close();
+  });
+
+  test("databases of containers are not the machine's", async () => {
+    const root = copyRoot("rhel9-dnf-real");
+    const layer = join(root, "var/lib/containers/storage/overlay/1234/diff/var/lib/rpm");
+    cpSync(join(root, "var/lib/rpm"), layer, { recursive: true });
+    const { packageCount, status } = await scan(root);
+    expect([packageCount, status.state]).toStrictEqual([43, "ok"]);
+  });
+
+  test("a database that is reached by three ways counts once, by its own name", async () => {
+    const root = copyRoot("rhel9-dnf-real");
+    mkdirSync(join(root, "usr/lib/sysimage"), { recursive: true });
+    rmSync(join(root, "usr/share/rpm"), { recursive: true, force: true });
+    mkdirSync(join(root, "usr/share"), { recursive: true });
+    renameSync(join(root, "var/lib/rpm"), join(root, "usr/share/rpm"));
+    symlinkSync("../../share/rpm", join(root, "usr/lib/sysimage/rpm"));
+    symlinkSync("/usr/lib/sysimage/rpm", join(root, "var/lib/rpm"));
+    const { packageCount, content } = await scan(root);
+    const databases = Object.values(content.indexReport?.indexV4?.contents?.packages ?? {}).map(({ packageDb }) => packageDb);
+    expect([packageCount, new Set(databases)]).toStrictEqual([43, new Set(["sqlite:usr/share/rpm"])]);
+  });
+
+  test("a link never leads out of the machine", async () => {
+    const root = copyRoot("empty-root");
+    mkdirSync(join(root, "var/lib"), { recursive: true });
+    symlinkSync(join(unpackRoot("rhel9-dnf-real"), "var/lib/rpm"), join(root, "var/lib/rpm"));
+    expect((await scan(root)).status.reasons.map(({ code }) => code)).toStrictEqual(["no_database"]);
+  });
+
+  test("a host path where nothing is", async () => {
+    expect((await scan("/no/such/root")).status.reasons.map(({ code }) => code)).toStrictEqual(["no_database"]);
+  });
+});
+
+describe("where packages came from, beyond what the real agent says", () => {
+  test.each([
+    [
+      "rhel9-dnf-real",
+      "lab-reinst",
+      { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "DNF_HISTORY" },
+      "a reinstallation is looked through",
+    ],
+    ["rhel9-dnf-real", "google-chrome-stable", undefined, "no history knows it"],
+    ["rhel9-dnf-real", "lab-nohistory", undefined, "no history knows it"],
+    [
+      "rhel9-dnf-real-wal",
+      "lab-nohistory",
+      { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "DNF_HISTORY" },
+      "the history's write-ahead log knows it",
+    ],
+    ["rhel9-dnf-real", "htop", { repoid: "epel", source: "DNF_HISTORY" }, "a repository that is not in the map"],
+    ["fedora42-dnf5", "bash", { repoid: "aea2214b263845539cc9b774ac8dd4c7", source: "DNF_HISTORY" }, "dnf 5"],
+    [
+      "ubi9-nodejs18-content-sets",
+      "binutils",
+      { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "DNF_HISTORY" },
+      "the history knows more than the manifest that wins over it",
+    ],
+    ["ubi9-nodejs18-content-sets", "zlib", undefined, "the manifest names more than one repository"],
+  ])("%s: %s %o (%s)", async (root, name, expected) => {
+    expect(originOf(await scan(unpackRoot(root)), name)).toStrictEqual(expected);
+  });
+
+  test("a manifest of one repository names that of every package that the history does not know", async () => {
+    const root = copyRoot("ubi9-nodejs18-content-sets");
+    writeFileSync(
+      join(root, "root/buildinfo/content_manifests/ubi9-container-9.2-1.json"),
+      '{"content_sets": ["rhel-9-for-x86_64-baseos-rpms"]}',
+    );
+    const result = await scan(root);
+    expect(originOf(result, "zlib")).toStrictEqual({ repoid: "rhel-9-for-x86_64-baseos-rpms", source: "CONTENT_MANIFEST" });
+    expect(result.content.packageOrigins).toHaveLength(301);
+  });
+
+  test("a host that went from dnf 4 to dnf 5 has two histories", async () => {
+    const root = copyRoot("rhel9-dnf-real");
+    mkdirSync(join(root, "usr/lib/sysimage/libdnf5"), { recursive: true });
+    const path = join(root, "usr/lib/sysimage/libdnf5/transaction_history.sqlite");
+    cpSync(join(unpackRoot("fedora42-dnf5"), "usr/lib/sysimage/libdnf5/transaction_history.sqlite"), path);
+    expect(originOf(await scan(root), "htop")).toStrictEqual({ repoid: "epel", source: "DNF_HISTORY" });
+  });
+});
+
+test("the same files give the same bytes, whatever was done to them in between", async () => {
+  const identity = { agentVersion: "1", bootId: "boot", sequence: 1n };
+  for (const root of ["ubi9-nodejs18-dnf4", "gr-centos8-modularitylabel-bdb", "sc-invalid-bdb"]) {
+    const [first, second] = [encodeReport(await scan(unpackRoot(root)), identity), encodeReport(await scan(copyRoot(root)), identity)];
+    expect(Buffer.compare(first.bytes, second.bytes)).toBe(0);
+  }
+});
+
+test("machine facts are those of the scanned machine", async () => {
+  const { content } = await scan(unpackRoot("ubi9-nodejs18-dnf4"));
+  expect(content.machineFacts).toStrictEqual({
+    agentVersion: "1",
+    runningKernel: "",
+    arch: "",
+    osName: "Red Hat Enterprise Linux 9.2 (Plow)",
+    osCpe: "cpe:/o:redhat:enterprise_linux:9::baseos",
+  });
+});
+
+interface Difference {
+  readonly root: string;
+  /** NEVRA, "-" where no one package is meant. */
+  readonly package: string;
+  /** Path in the report as protobuf JSON. */
+  readonly field: string;
+  /** Of ours. */
+  readonly change: "missing" | "extra" | "changed";
+}
+
+function readCompatibility(): readonly (Difference & { readonly rule: string; readonly evidence: string })[] {
+  const lines = readFileSync(join(import.meta.dirname, "../docs/compatibility.tsv"), "utf8").split("\n");
+  return lines
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .slice(1)
+    .map((line) => {
+      const [root = "", name = "", field = "", change = "", rule = "", evidence = "", ...rest] = line.split("\t");
+      expect([line, rule !== "", evidence !== "", rest, ["missing", "extra", "changed"].includes(change)]).toStrictEqual([
+        line,
+        true,
+        true,
+        [],
+        true,
+      ]);
+      return { root, package: name, field, change: change as Difference["change"], rule, evidence };
+    });
+}
+
+/** What the real agent says of a root, as our printer prints it; undefined where it says nothing. */
+function readGolden(root: string): JsonObject | undefined {
+  const path = join(TESTDATA, root, "golden.json.zst");
+  if (!existsSync(path)) return undefined;
+  return toJson(
+    VMReportSchema,
+    fromJson(VMReportSchema, JSON.parse(zstdDecompressSync(readFileSync(path)).toString()) as JsonValue),
+  ) as JsonObject;
+}
+
+function decode(bytes: Uint8Array): JsonObject {
+  return toJson(VMReportSchema, fromBinary(VMReportSchema, bytes)) as JsonObject;
+}
+
+function differences(root: string, golden: JsonObject | undefined, ours: JsonObject): readonly Difference[] {
+  if (golden === undefined) return [{ root, package: "-", field: "report", change: "extra" }];
+  const packages =
+    (golden as { indexReport: { indexV4: { contents?: { packages?: Record<string, GoldenPackage> } } } }).indexReport.indexV4.contents
+      ?.packages ?? {};
+  return compare(golden, ours, []).map(({ path, change }) => {
+    const [, , , collection = "", id = "", ...field] = path;
+    const { name, version, arch } = packages[id] ?? {};
+    const isOfPackage = (collection === "packages" || collection === "environments") && name !== undefined;
+    return isOfPackage
+      ? { root, package: `${name}-${version}.${arch}`, field: [collection, ...field].join("."), change }
+      : { root, package: "-", field: path.join("."), change };
+  });
+}
+
+interface GoldenPackage {
+  readonly name: string;
+  readonly version: string;
+  readonly arch: string;
+}
+
+function compare(
+  golden: JsonValue | undefined,
+  ours: JsonValue | undefined,
+  path: readonly string[],
+): readonly { readonly path: readonly string[]; readonly change: Difference["change"] }[] {
+  if (isDeepStrictEqual(golden, ours)) return [];
+  if (ours === undefined) return [{ path, change: "missing" }];
+  if (golden === undefined) return [{ path, change: "extra" }];
+  if (!isObject(golden) || !isObject(ours)) return [{ path, change: "changed" }];
+  return [...new Set([...Object.keys(golden), ...Object.keys(ours)])]
+    .sort()
+    .flatMap((key) => compare(golden[key], ours[key], [...path, key]));
+}
+
+function isObject(value: JsonValue): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function changeDatabase(root: string, sql: string): void {
+  const db = new DatabaseSync(join(root, "var/lib/rpm/rpmdb.sqlite"));
+  db.exec(sql);
+  db.close();
+}
+
+function originOf({ content }: HostScan, name: string): { readonly repoid: string; readonly source: string } | undefined {
+  const packages = Object.entries(content.indexReport?.indexV4?.contents?.packages ?? {});
+  const [id] = packages.find(([, scanned]) => scanned.name === name) ?? [];
+  const origin = content.packageOrigins?.find(({ packageId }) => packageId === id);
+  return origin === undefined ? undefined : { repoid: origin.repoid ?? "", source: SOURCES[origin.source ?? 0] ?? "" };
+}
+
+const SOURCES: readonly string[] = ["UNSPECIFIED", "DNF_HISTORY", "KICKSTART", "CONTENT_MANIFEST", "INFERRED"];
