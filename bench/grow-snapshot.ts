@@ -8,7 +8,7 @@ import { listRows, type Row } from "./snapshot-rows.ts";
 import { type Advisories, type CveRecord, readAdvisories, readLines, readPackageNames } from "./snapshot-sources.ts";
 
 /** The guests of the demo whose packages decide which CVEs are in. CentOS 5 is left out: no report of it exists to read names from. */
-export const GUEST_ROOTS = [
+const GUEST_ROOTS = [
   "rhel9-dnf-real",
   "ubi8-bdb-dnf4",
   "ubi9-nodejs18-dnf4",
@@ -18,7 +18,7 @@ export const GUEST_ROOTS = [
 ];
 
 /** A published document larger than this makes way for the grown one. */
-export const MAX_PUBLISHED_BYTES = 6_000_000;
+const MAX_PUBLISHED_BYTES = 6_000_000;
 
 /** Everything that the snapshot is made of. */
 export type SnapshotSources = {
