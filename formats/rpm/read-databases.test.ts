@@ -2,12 +2,13 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { zstdDecompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { unpackRoot } from "../../e2e/unpack-roots.ts";
 import { bytesSource } from "../bytes.ts";
 import { FormatError } from "../format-error.ts";
-import type { Damage, RpmDatabaseKind } from "./database.ts";
+import type { Damage, DatabaseFiles, RpmDatabaseKind } from "./database.ts";
 import { detectKind, READERS } from "./database-kind.ts";
 import { formatEvr } from "./evr.ts";
 import { parseHeader, type RpmPackage } from "./header.ts";
@@ -66,6 +67,30 @@ describe("what the real agent finds", () => {
     expect(packages.filter(({ name }) => name !== "gpg-pubkey").map(toGoldenRow)).toStrictEqual(readGolden(golden));
   });
 });
+
+test("a package erased and one installed since the last checkpoint: as the write-ahead log says", () => {
+  const folder = mkdtempSync(join(tmpdir(), "guestscan-wal-"));
+  try {
+    const path = join(folder, "rpmdb.sqlite");
+    cpSync(join(unpackRoot("ubi9-nodejs18-dnf4"), SQLITE), path);
+    const writer = new DatabaseSync(path, { enableForeignKeyConstraints: false });
+    writer.exec(
+      "pragma journal_mode = wal; pragma wal_autocheckpoint = 0; delete from Packages where hnum = 7; delete from Name where hnum = 7",
+    );
+    writer.exec("insert into Packages select 9001, blob from Packages where hnum = 8");
+    const files = { main: bytesSource(readFileSync(path)), wal: bytesSource(readFileSync(`${path}-wal`)) };
+    writer.close();
+    const before = instances({ main: files.main });
+    expect(instances(files)).toStrictEqual([...before.filter((instance) => instance !== 7), 9001]);
+    expect(before).toContain(7);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+function instances(files: DatabaseFiles): readonly number[] {
+  return [...READERS.sqlite(files, refuseDamage)].map(({ instance }) => instance);
+}
 
 const rpmIsMissing = spawnSync("rpm", ["--version"]).status !== 0;
 if (rpmIsMissing && process.env["CI"] !== "true") console.warn("left out: databases read by the real rpm; install the package rpm");
