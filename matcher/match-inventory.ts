@@ -1,15 +1,16 @@
 import type { RepositoryMap } from "@guestscan/formats/cpe/repository-map";
 import type { Inventory, InventoryPackage } from "@guestscan/formats/report/inventory";
 import type { Finding } from "./finding.ts";
-import { type MatchOptions, type MatchTables, matchPackage } from "./match.ts";
-import { scopeOf, unscannedReason } from "./scope.ts";
+import { type MatchOptions, matchPackage } from "./match.ts";
+import { scopeOf, type UnscannedReason, unscannedReason } from "./scope.ts";
+import type { MatchTables } from "./tables.ts";
 
 export interface JudgedPackage {
   readonly package: InventoryPackage;
   /** At most one per CVE, by CVE. */
   readonly findings: readonly Finding[];
   /** Why the package could not be judged; null where it was. */
-  readonly unscanned: ReturnType<typeof unscannedReason>;
+  readonly unscanned: UnscannedReason | null;
 }
 
 /** Judges every package of an inventory, in its order. */

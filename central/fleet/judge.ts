@@ -1,8 +1,10 @@
 import type { RepositoryMap } from "@guestscan/formats/cpe/repository-map";
 import type { Inventory, InventoryPackage } from "@guestscan/formats/report/inventory";
 import type { Finding } from "@guestscan/matcher/finding";
-import { type MatchTables, matchPackage, type Scope } from "@guestscan/matcher/match";
+import { matchPackage, type Scope } from "@guestscan/matcher/match";
 import { scopeOf, unscannedReason } from "@guestscan/matcher/scope";
+import type { MatchTables } from "@guestscan/matcher/tables";
+import type { MatchTables } from "@guestscan/matcher/tables";
 import { type CveIndex, packFinding } from "./packed-finding.ts";
 
 export interface UnscannedReason {
