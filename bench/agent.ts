@@ -18,6 +18,8 @@ export function measureAgent({ runs }: { readonly runs: number }): void {
     const failed = measured.find(({ status }) => status !== 0 && status !== 3);
     if (failed !== undefined) throw new Error(`roxagent on ${root} ended with exit status ${failed.status}`);
     const column = (pick: (run: (typeof measured)[number]) => number): string => spread(measured.map(pick)).padEnd(20);
-    console.log(`${root.padEnd(32)} ${column((run) => run.wallMs)} ${column((run) => run.cpuMs)} ${spread(measured.map((run) => run.peakRssMb))}`);
+    console.log(
+      `${root.padEnd(32)} ${column((run) => run.wallMs)} ${column((run) => run.cpuMs)} ${spread(measured.map((run) => run.peakRssMb))}`,
+    );
   }
 }

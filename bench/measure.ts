@@ -24,7 +24,9 @@ export function measureRun(file: string, args: readonly string[]): Run {
     const { error } = spawnSync(TIME, ["--format", "%U %S %M %x", "--output", output, file, ...args], { stdio: "ignore" });
     const wallMs = performance.now() - startedAt;
     if (error !== undefined) throw error;
-    const [user = 0, system = 0, peakKb = 0, status = -1] = (readFileSync(output, "utf8").trim().split("\n").at(-1) ?? "").split(" ").map(Number);
+    const [user = 0, system = 0, peakKb = 0, status = -1] = (readFileSync(output, "utf8").trim().split("\n").at(-1) ?? "")
+      .split(" ")
+      .map(Number);
     return { wallMs, cpuMs: (user + system) * 1000, peakRssMb: peakKb / 1024, status };
   } finally {
     rmSync(folder, { recursive: true });
