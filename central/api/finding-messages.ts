@@ -113,11 +113,12 @@ export function scanStatusOf({ unscanned }: JudgedPackage): VMComponentRow_ScanS
   switch (unscanned?.code) {
     case undefined:
       return VMComponentRow_ScanStatus.SCANNED;
-    case "no_repository_known":
+    case "repository_unknown":
+    case "repository_system":
       return VMComponentRow_ScanStatus.REPO_UNKNOWN;
-    case "no_cpe":
+    case "repository_unmapped":
       return VMComponentRow_ScanStatus.CPE_MISSING;
-    default:
+    case "third_party":
       return VMComponentRow_ScanStatus.NOT_SCANNED;
   }
 }

@@ -53,7 +53,7 @@ const DAY_MS = 24 * 3600 * 1000;
 const NUMBER_STEP = 1e-9; // less than any two scores or probabilities differ by
 
 /**
- * "Field:v1,v2+Field2:v": comma is or (between what is wanted; nothing of what is not may match), plus is and, !v not, "v" exact (else prefix, without regard to case), r/re a regular expression, * any, - none,
+ * "Field:v1,v2+Field2:v": comma is or (between what is wanted; nothing of what is not may match), plus is and, !v not, "v" exact (else prefix, without regard to case), r/re a regular expression (r/"re" where it has a separator), * any, - none,
  * <, <=, >, >= and a-b on numbers and dates. Dates are RFC 3339 or days; times are milliseconds since 1970.
  * Throws ConnectError InvalidArgument; for an unknown field it names the nearest.
  */
@@ -116,7 +116,7 @@ function parseTextTest(value: string): ValueTest {
   const quoted = /^"(.*)"$/.exec(value)?.[1];
   if (quoted !== undefined) return (actual) => String(actual ?? "").toLowerCase() === quoted.toLowerCase();
   if (value.startsWith("r/")) {
-    const pattern = compilePattern(value.slice(2));
+    const pattern = compilePattern(value.slice(2).replace(/^"(.*)"$/, "$1"));
     return (actual) => pattern.test(String(actual ?? "").toLowerCase());
   }
   return (actual) =>

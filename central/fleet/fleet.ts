@@ -1,9 +1,10 @@
 import type { Inventory, InventoryPackage } from "@guestscan/formats/report/inventory";
 import type { Scope } from "@guestscan/matcher/match";
+import type { UnscannedReason } from "@guestscan/matcher/scope";
 import type { Cluster } from "../store/clusters.ts";
 import type { StoredInstance, StoredInventory } from "../store/inventory-store.ts";
 import type { Vm, VmKey } from "../store/virtual-machine.ts";
-import { type Judge, type UnscannedReason } from "./judge.ts";
+import type { Judge } from "./judge.ts";
 import { createCveIndex, type CveIndex, worstPerCve } from "./packed-finding.ts";
 
 /** A package in a scope, and what is wrong with it: shared by every inventory that has it. */

@@ -2,16 +2,10 @@ import type { RepositoryMap } from "@guestscan/formats/cpe/repository-map";
 import type { Inventory, InventoryPackage } from "@guestscan/formats/report/inventory";
 import type { Finding } from "@guestscan/matcher/finding";
 import { matchPackage, type Scope } from "@guestscan/matcher/match";
-import { scopeOf, unscannedReason } from "@guestscan/matcher/scope";
+import { scopeOf, type UnscannedReason, unscannedReason } from "@guestscan/matcher/scope";
 import type { MatchTables } from "@guestscan/matcher/tables";
 import type { MatchTables } from "@guestscan/matcher/tables";
 import { type CveIndex, packFinding } from "./packed-finding.ts";
-
-export interface UnscannedReason {
-  readonly code: string;
-  readonly detail: string;
-  readonly action: string;
-}
 
 /** One version of the vulnerability data and of the repository map, and what it says of packages. */
 export interface Judge {

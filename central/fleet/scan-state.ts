@@ -1,4 +1,5 @@
 import type { ScanReason } from "@guestscan/formats/report/inventory";
+import type { UnscannedReason } from "@guestscan/matcher/scope";
 import type { FleetVm, JudgedInventory } from "./fleet.ts";
 
 export type ScanStateName = "never_reported" | "ok" | "partial" | "failed" | "unsupported" | "refused";
@@ -67,14 +68,36 @@ function supportedOnly(inventory: JudgedInventory | null): readonly StateReason[
 
 /** One per code, with the number of packages; the most frequent first. */
 function unscannedReasons({ packages }: JudgedInventory): readonly StateReason[] {
-  const byCode = new Map<string, StateReason>();
-  for (const { unscanned } of packages) {
-    if (unscanned === null || unscanned.code === "not_a_package") continue;
-    const { count = 0 } = byCode.get(unscanned.code) ?? {};
-    byCode.set(unscanned.code, { ...unscanned, count: count + 1 });
+  const counts = new Map<UnscannedReason["code"], number>();
+  for (const { package: pkg, unscanned } of packages) {
+    // rpm keeps the keys that packages are signed with as if they were packages.
+    if (unscanned !== null && pkg.name !== "gpg-pubkey") counts.set(unscanned.code, (counts.get(unscanned.code) ?? 0) + 1);
   }
-  return [...byCode.values()].toSorted((a, b) => b.count - a.count);
+  return [...counts].toSorted(([, a], [, b]) => b - a).map(([code, count]) => ({ ...UNSCANNED[code](count, packages.length), count }));
 }
+
+const UNSCANNED: Readonly<Record<UnscannedReason["code"], (count: number, total: number) => Omit<StateReason, "count">>> = {
+  repository_unknown: (count, total) => ({
+    code: "no_repository_known",
+    detail: `No repository is known for ${count} of ${total} packages: neither dnf's history nor a content manifest has them.`,
+    action: "Register the guest and run one dnf transaction, so that dnf records where its packages come from.",
+  }),
+  repository_system: (count, total) => ({
+    code: "repository_system",
+    detail: `dnf says that ${count} of ${total} packages came from @System or @commandline, which name no repository.`,
+    action: "Reinstall them from their repository with dnf reinstall.",
+  }),
+  repository_unmapped: (count, total) => ({
+    code: "repository_unmapped",
+    detail: `${count} of ${total} packages came from repositories that the repository map does not have.`,
+    action: "Import a newer repository-to-cpe.json; repositories of your own have no entry there.",
+  }),
+  third_party: (count, total) => ({
+    code: "third_party",
+    detail: `${count} of ${total} packages came from repositories that Red Hat's vulnerability data does not cover.`,
+    action: "Follow the security notices of those repositories' publishers.",
+  }),
+};
 
 function fromAgent({ code, detail, path }: ScanReason): StateReason {
   const where = path === "" || detail.includes(path) ? "" : ` (${path})`;

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { CentralError } from "../central-error.ts";
 import { startEmbeddedPostgres } from "../postgres/embedded-postgres.ts";
@@ -24,6 +25,8 @@ export interface Store {
 }
 
 const SERVE_LOCK = 0x67_73_63; // "gsc"; held by the Central that serves an embedded database
+const CLAIM_TRIES = 20;
+const CLAIM_INTERVAL_MS = 100;
 const START_TIMEOUT_MS = 60_000;
 const MIN_SERVER_VERSION = 150_000; // PostgreSQL 15
 
@@ -82,8 +85,12 @@ async function checkVersion(db: Database): Promise<void> {
 
 async function claimServing(db: Database, dataDir: string): Promise<{ end(): Promise<void> }> {
   const client = await db.connect();
-  const { rows } = await client.query<{ free: boolean }>("select pg_try_advisory_lock($1) as free", [SERVE_LOCK]);
-  if (rows[0]?.free === true) return client;
+  // The server may need a moment to notice that a Central was killed.
+  for (let tries = 0; tries < CLAIM_TRIES; tries++) {
+    const { rows } = await client.query<{ free: boolean }>("select pg_try_advisory_lock($1) as free", [SERVE_LOCK]);
+    if (rows[0]?.free === true) return client;
+    await delay(CLAIM_INTERVAL_MS);
+  }
   await client.end();
   throw new CentralError("database_in_use", `another Central serves ${dataDir}: stop it, or give this one a --data-dir of its own`);
 }
