@@ -1,5 +1,4 @@
 import type { VulnCountBySeverity, VulnerabilitySeverity } from "@guestscan/proto/gen/client";
-import { Icon } from "@patternfly/react-core";
 import { SeverityCriticalIcon as CriticalIcon } from "@patternfly/react-icons/dist/esm/icons/severity-critical-icon";
 import { SeverityImportantIcon as ImportantIcon } from "@patternfly/react-icons/dist/esm/icons/severity-important-icon";
 import { SeverityMinorIcon as LowIcon } from "@patternfly/react-icons/dist/esm/icons/severity-minor-icon";
@@ -28,11 +27,9 @@ export const SEVERITIES: readonly SeverityLook[] = [
 export function SeverityIcon({ look, isMuted = false }: { readonly look: SeverityLook; readonly isMuted?: boolean }) {
   const token = isMuted ? "--pf-t--global--icon--color--disabled" : `--pf-t--global--icon--color--severity--${look.token}--default`;
   return (
-    <Icon>
-      <span style={{ color: `var(${token})`, display: "flex" }}>
-        <look.icon />
-      </span>
-    </Icon>
+    <span className="gs-with-icon" style={{ color: `var(${token})` }}>
+      <look.icon />
+    </span>
   );
 }
 

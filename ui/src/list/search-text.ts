@@ -26,7 +26,7 @@ export function exactly(value: string): string {
   return `"${value}"`;
 }
 
-/** A regular expression for text anywhere in the value; what could mean something to it, or to the search language, is written as its number. */
+/** A regular expression for text anywhere in a value; what could mean something to it, or to the search language, is written as its number. */
 function containing(value: string): string {
-  return `r/.*${value.replace(/[^\p{L}\p{N}_]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)}.*`;
+  return `r/${value.toLowerCase().replace(/[^a-z0-9]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)}`;
 }

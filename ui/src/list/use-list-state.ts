@@ -25,7 +25,7 @@ export interface ListState {
   readonly setPage: (page: number) => void;
   readonly setPerPage: (perPage: number) => void;
   /** For the header of the column that sorts by `field`; `first` is the order that its first click gives. */
-  readonly sortBy: (field: string, first?: "asc" | "desc") => { readonly sort: NonNullable<ThProps["sort"]> };
+  readonly sortBy: (field: string, first?: "asc" | "desc") => Pick<ThProps, "sort" | "modifier">;
 }
 
 export const PAGE_SIZES = [20, 50, 100] as const;
@@ -57,6 +57,7 @@ export function useListState(attributes: readonly FilterAttribute[], defaultSort
     setPage: (page) => change({ [PAGE]: [String(page)] }),
     setPerPage: (perPage) => change({ [PER_PAGE]: [String(perPage)] }),
     sortBy: (field, first = "asc") => ({
+      modifier: "wrap",
       sort: {
         // The table counts columns; one that is sorted by nothing else is always column 0 to itself.
         columnIndex: 0,

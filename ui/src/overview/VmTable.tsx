@@ -27,9 +27,9 @@ export function VmTable({ list, vms, error, retry }: VmTableProps) {
           <Th {...list.sortBy("Severity", "desc")}>CVEs by severity</Th>
           <Th {...list.sortBy("Cluster")}>Cluster</Th>
           <Th {...list.sortBy("Namespace")}>Namespace</Th>
-          <Th>Scanned packages</Th>
-          <Th>Scan state</Th>
-          <Th {...list.sortBy("Scan Time", "desc")}>Last updated</Th>
+          <Th {...list.sortBy("Component Scan Count", "desc")}>Scanned packages</Th>
+          <Th {...list.sortBy("Scan State")}>Scan state</Th>
+          <Th {...list.sortBy("Last Updated", "desc")}>Last updated</Th>
         </Tr>
       </Thead>
       <ListBody rows={vms} error={error} retry={retry} list={list} columnCount={COLUMN_COUNT} empty={<NoVms />}>
@@ -48,7 +48,7 @@ export function VmTable({ list, vms, error, retry }: VmTableProps) {
 function VmRow({ vm }: { readonly vm: VMListItem }) {
   return (
     <Tr>
-      <Td dataLabel="Virtual machine">
+      <Td dataLabel="Virtual machine" modifier="nowrap">
         <Link to="/vulnerability-management/results/virtual-machines/$vmId" params={{ vmId: vm.id }}>
           {vm.name}
         </Link>
@@ -58,7 +58,9 @@ function VmRow({ vm }: { readonly vm: VMListItem }) {
       </Td>
       <Td dataLabel="Cluster">{vm.clusterName}</Td>
       <Td dataLabel="Namespace">{vm.namespace}</Td>
-      <Td dataLabel="Scanned packages">{scannedPackages(vm.componentScanCount)}</Td>
+      <Td dataLabel="Scanned packages" modifier="nowrap">
+        {scannedPackages(vm.componentScanCount)}
+      </Td>
       <Td dataLabel="Scan state">
         <ScanStateLabel scan={vm.scanState} />
       </Td>

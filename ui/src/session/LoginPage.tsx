@@ -1,9 +1,10 @@
-import { LoginForm, LoginPage as PatternFlyLoginPage } from "@patternfly/react-core";
+import { Brand, Login, LoginForm, LoginHeader, LoginMainBody, LoginMainHeader, Title } from "@patternfly/react-core";
 import { ExclamationCircleIcon } from "@patternfly/react-icons/dist/esm/icons/exclamation-circle-icon";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useRouter, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { central } from "../queries.ts";
+import iconUrl from "../shell/icon.svg";
 import { usePageTitle } from "../shell/use-page-title.ts";
 import { returnTo } from "./return-to.ts";
 
@@ -13,33 +14,37 @@ export function LoginPage() {
   const [password, setPassword] = useState("");
   const { mutate: logIn, error, isPending } = useLogIn();
   return (
-    <PatternFlyLoginPage
-      loginTitle="Log in to Guestscan"
-      loginSubtitle="Vulnerable packages inside the virtual machines of your clusters"
-      textContent="Guestscan finds the vulnerable packages inside the virtual machines of OpenShift Virtualization and KubeVirt clusters."
-    >
-      <LoginForm
-        noAutoFocus
-        showHelperText={error !== null}
-        helperText={<span role="alert">{error?.message}</span>}
-        helperTextIcon={<ExclamationCircleIcon />}
-        usernameLabel="Username"
-        usernameValue={username}
-        onChangeUsername={(_, value) => setUsername(value)}
-        isValidUsername={error === null}
-        passwordLabel="Password"
-        passwordValue={password}
-        onChangePassword={(_, value) => setPassword(value)}
-        isValidPassword={error === null}
-        isShowPasswordEnabled
-        isLoginButtonDisabled={isPending}
-        loginButtonLabel="Log in"
-        onLoginButtonClick={(event) => {
-          event.preventDefault();
-          logIn({ username, password });
-        }}
-      />
-    </PatternFlyLoginPage>
+    <Login header={<LoginHeader headerBrand={<Brand src={iconUrl} alt="Guestscan" heights={{ default: "4rem" }} />} />}>
+      <LoginMainHeader>
+        <Title headingLevel="h1" size="2xl">
+          Log in to Guestscan
+        </Title>
+        <p>Vulnerable packages inside the virtual machines of your clusters</p>
+      </LoginMainHeader>
+      <LoginMainBody>
+        <LoginForm
+          noAutoFocus
+          showHelperText={error !== null}
+          helperText={<span role="alert">{error?.message}</span>}
+          helperTextIcon={<ExclamationCircleIcon />}
+          usernameLabel="Username"
+          usernameValue={username}
+          onChangeUsername={(_, value) => setUsername(value)}
+          isValidUsername={error === null}
+          passwordLabel="Password"
+          passwordValue={password}
+          onChangePassword={(_, value) => setPassword(value)}
+          isValidPassword={error === null}
+          isShowPasswordEnabled
+          isLoginButtonDisabled={isPending}
+          loginButtonLabel="Log in"
+          onLoginButtonClick={(event) => {
+            event.preventDefault();
+            logIn({ username, password });
+          }}
+        />
+      </LoginMainBody>
+    </Login>
   );
 }
 

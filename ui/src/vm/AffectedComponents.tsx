@@ -23,13 +23,15 @@ export function AffectedComponents({ vmId, cve }: AffectedComponentsProps) {
     <Table variant="compact" borders={false} gridBreakPoint="grid-lg" aria-label={`Components affected by ${cve}`}>
       <Thead>
         <Tr>
-          <Th>Component</Th>
-          <Th>Version</Th>
-          <Th>Architecture</Th>
-          <Th>Module</Th>
-          <Th>CVE fixed in</Th>
-          <Th>Advisory</Th>
-          <Th width={40}>Why</Th>
+          <Th modifier="wrap">Component</Th>
+          <Th modifier="wrap">Version</Th>
+          <Th modifier="wrap">Architecture</Th>
+          <Th modifier="wrap">Module</Th>
+          <Th modifier="wrap">CVE fixed in</Th>
+          <Th modifier="wrap">Advisory</Th>
+          <Th modifier="wrap" width={40}>
+            Why
+          </Th>
         </Tr>
       </Thead>
       <Tbody>

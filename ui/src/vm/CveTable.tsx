@@ -1,5 +1,4 @@
 import type { VMCVERow } from "@guestscan/proto/gen/client";
-import { Button } from "@patternfly/react-core";
 import { ExternalLinkAltIcon } from "@patternfly/react-icons/dist/esm/icons/external-link-alt-icon";
 import { ExpandableRowContent, Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useNavigate, useSearch } from "@tanstack/react-router";
@@ -21,6 +20,9 @@ interface CveTableProps {
 
 const COLUMN_COUNT = 8;
 
+/** PatternFly names the toggle of row 7 by the elements simple-node7 and TOGGLE7: "CVE-2023-4911 Details". */
+const [TOGGLE, TOGGLE_NAME] = ["expand-toggle", "simple-node"] as const;
+
 export function CveTable({ vmId, list, cves, error, retry }: CveTableProps) {
   const { isExpanded, toggle } = useExpanded();
   return (
@@ -33,8 +35,8 @@ export function CveTable({ vmId, list, cves, error, retry }: CveTableProps) {
           <Th {...list.sortBy("Fixable", "desc")}>CVE status</Th>
           <Th {...list.sortBy("CVSS", "desc")}>CVSS</Th>
           <Th {...list.sortBy("EPSS Probability", "desc")}>EPSS probability</Th>
-          <Th>Affected components</Th>
-          <Th>Summary</Th>
+          <Th {...list.sortBy("Affected Component Count", "desc")}>Affected components</Th>
+          <Th modifier="wrap">Summary</Th>
         </Tr>
       </Thead>
       <ListBody rows={cves} error={error} retry={retry} list={list} columnCount={COLUMN_COUNT} empty={null}>
@@ -58,11 +60,8 @@ function CveRows({ vmId, row, at, isExpanded, toggle }: CveRowsProps) {
   return (
     <Tbody isExpanded={isExpanded}>
       <Tr isContentExpanded={isExpanded}>
-        <Td
-          expand={{ rowIndex: at, isExpanded, expandId: "cve", onToggle: () => toggle(row.cve) }}
-          aria-label={`Components affected by ${row.cve}`}
-        />
-        <Td dataLabel="CVE" modifier="nowrap">
+        <Td expand={{ rowIndex: at, isExpanded, expandId: TOGGLE, onToggle: () => toggle(row.cve) }} />
+        <Td dataLabel="CVE" modifier="nowrap" id={`${TOGGLE_NAME}${at}`}>
           <CveLink row={row} />
         </Td>
         <Td dataLabel="Severity" modifier="nowrap">
@@ -92,18 +91,9 @@ function CveRows({ vmId, row, at, isExpanded, toggle }: CveRowsProps) {
 function CveLink({ row: { cve, link } }: { readonly row: VMCVERow }) {
   if (link === "") return cve;
   return (
-    <Button
-      variant="link"
-      isInline
-      component="a"
-      href={link}
-      target="_blank"
-      rel="noreferrer"
-      icon={<ExternalLinkAltIcon />}
-      iconPosition="end"
-    >
-      {cve}
-    </Button>
+    <a href={link} target="_blank" rel="noreferrer">
+      {cve} <ExternalLinkAltIcon />
+    </a>
   );
 }
 

@@ -59,16 +59,15 @@ function stateOf(state: ScanState_State, scanned: number, total: number): Look {
         status: "warning",
       };
     case "STATE_OK":
+      return {
+        titleText: "No CVEs were detected for this virtual machine",
+        body: `${scanned.toLocaleString("en")} of ${countOf(total, "package")} were scanned${scanned === total ? "" : "; the tab Packages says why the others were not"}.`,
+        status: "success",
+      };
     case "STATE_PARTIAL":
-      if (state === "STATE_OK" && total > 0 && scanned === total)
-        return {
-          titleText: "No CVEs were detected for this virtual machine",
-          body: `All of its ${countOf(total, "package")} were scanned.`,
-          status: "success",
-        };
       return {
         titleText: "No CVEs were detected in what could be scanned",
-        body: `${countOf(total - scanned, "package")} of ${total.toLocaleString("en")} could not be judged; the tab Packages says which, and why.`,
+        body: `${total - scanned} of ${countOf(total, "package")} could not be judged; the tab Packages says which, and why.`,
         status: "info",
       };
     default:

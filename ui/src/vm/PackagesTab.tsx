@@ -49,11 +49,11 @@ export function PackagesTab({ vm }: { readonly vm: VMDetail }) {
           <Tr>
             <Th {...list.sortBy("Component")}>Name</Th>
             <Th {...list.sortBy("Component Version")}>Version</Th>
-            <Th>Architecture</Th>
-            <Th>Module</Th>
-            <Th>Repository</Th>
+            <Th modifier="wrap">Architecture</Th>
+            <Th modifier="wrap">Module</Th>
+            <Th modifier="wrap">Repository</Th>
             <Th {...list.sortBy("Scan Status")}>Status</Th>
-            <Th>CVEs</Th>
+            <Th {...list.sortBy("CVE Count", "desc")}>CVEs</Th>
           </Tr>
         </Thead>
         <ListBody

@@ -1,5 +1,5 @@
 import type { GetVMVulnSummaryResponse } from "@guestscan/proto/gen/client";
-import { Button, Card, CardBody, CardTitle, Flex, Gallery, Skeleton } from "@patternfly/react-core";
+import { Button, Card, CardBody, CardTitle, Flex, Grid, Skeleton } from "@patternfly/react-core";
 import { CheckCircleIcon } from "@patternfly/react-icons/dist/esm/icons/check-circle-icon";
 import { MinusCircleIcon } from "@patternfly/react-icons/dist/esm/icons/minus-circle-icon";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
@@ -22,7 +22,7 @@ export function SummaryCards({ vmId, list }: SummaryCardsProps) {
     placeholderData: keepPreviousData,
   });
   return (
-    <Gallery hasGutter minWidths={{ default: "18rem" }}>
+    <Grid hasGutter md={6}>
       <SummaryCard title="CVEs by severity" data={data}>
         {(data) =>
           SEVERITIES.map((look) => (
@@ -44,7 +44,7 @@ export function SummaryCards({ vmId, list }: SummaryCardsProps) {
           </>
         )}
       </SummaryCard>
-    </Gallery>
+    </Grid>
   );
 }
 
