@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { type Guest, demoGuests, deliveredStates, guestsOf } from "./demo-guests.ts";
+import { deliveredStates, demoGuests, type Guest, guestsOf } from "./demo-guests.ts";
 import { type Part, runToEnd, startPart } from "./processes.ts";
 
 export interface UpOptions {
@@ -164,7 +164,7 @@ function centralArgs(options: UpOptions, deps: UpDeps, dataDir: string, reposito
     "--ui",
     deps.page,
     "--vex",
-    options.vex ?? deps.demo,
+    options.vex ?? join(deps.demo, "vex-snapshot.tar.zst"),
     "--repository-map",
     repositoryMap,
   ];

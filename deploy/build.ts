@@ -18,6 +18,12 @@ const PROGRAMS = [
   { name: "guestscan", main: "cli/main.ts" },
 ] as const;
 
+/** Finds its own folder through links, so that it may be linked to from anywhere; needs nothing but /bin and /usr/bin. */
+const LAUNCHER = `#!/bin/sh
+lib=$(dirname -- "$(dirname -- "$(readlink -f -- "$0")")")/lib
+exec "$lib/node" --enable-source-maps --disable-warning=ExperimentalWarning "$lib/PROGRAM.mjs" "$@"
+`;
+
 await step("contracts", generateContracts);
 for (const folder of [bin, lib, share]) mkdirSync(folder, { recursive: true });
 await step("programs", bundlePrograms);
@@ -55,12 +61,6 @@ async function bundlePrograms(): Promise<void> {
   cpSync(join(root, "central/migrations"), join(lib, "migrations"), { recursive: true });
   placePostgres();
 }
-
-/** Finds its own folder through links, so that it may be linked to from anywhere; needs nothing but /bin and /usr/bin. */
-const LAUNCHER = `#!/bin/sh
-lib=$(dirname -- "$(dirname -- "$(readlink -f -- "$0")")")/lib
-exec "$lib/node" --enable-source-maps --disable-warning=ExperimentalWarning "$lib/PROGRAM.mjs" "$@"
-`;
 
 function placeNode(): void {
   const target = join(lib, "node");

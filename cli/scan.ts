@@ -1,0 +1,75 @@
+import type { Inventory } from "@guestscan/formats/report/inventory";
+import { type JudgedPackage, matchInventory } from "@guestscan/matcher/match-inventory";
+import { loadTables } from "@guestscan/matcher/tables";
+import { EXIT, type ExitCode } from "./exit-code.ts";
+import { formatTable, toFindingRows } from "./finding-rows.ts";
+import { readReportFile, scanRoot } from "./read-inventory.ts";
+import { readRepositoryMapFile, readVexFolder, type VexReading } from "./read-vulnerability-data.ts";
+
+export interface ScanOptions {
+  readonly guest: { readonly kind: "root"; readonly folder: string } | { readonly kind: "report"; readonly file: string };
+  readonly vex: string;
+  readonly repositoryMap: string;
+  readonly format: "json" | "table";
+  /** Also under_investigation and not_affected. */
+  readonly all: boolean;
+}
+
+export interface ScanDeps {
+  readonly version: string;
+  /** The result, for standard output. */
+  readonly print: (text: string) => void;
+  /** One line for a person, for standard error. */
+  readonly say: (line: string) => void;
+  /** How far it is, a line that replaces the one before; "" takes it away. */
+  readonly progress: (line: string) => void;
+}
+
+const PROGRESS_EVERY = 500;
+
+/** `guestscan scan`: the agent's scan and Central's match, without either. Throws CliError where there is nothing to judge or to judge by. */
+export async function scan(options: ScanOptions, deps: ScanDeps): Promise<ExitCode> {
+  const inventory = await readGuest(options.guest, deps);
+  for (const { code, detail, path } of inventory.scan.reasons) deps.say(`guest: ${path === "" ? "" : `${path}: `}${detail} (${code})`);
+  if (inventory.scan.state === "failed") {
+    deps.say("guest: no packages could be read");
+    return EXIT.badInput;
+  }
+  const repositoryMap = readRepositoryMapFile(options.repositoryMap);
+  const reading = await readVex(options.vex, inventory, deps);
+  const judged = matchInventory(loadTables(reading.advisories), inventory, repositoryMap, { all: options.all });
+  const rows = toFindingRows(judged);
+  deps.print(options.format === "json" ? `${JSON.stringify(rows, null, 1)}\n` : formatTable(rows));
+  for (const line of summarizeUnscanned(judged)) deps.say(line);
+  const packages = judged.filter(({ findings }) => findings.length > 0).length;
+  deps.say(`${rows.length} findings in ${packages} of ${judged.length} packages, by ${reading.documentCount} VEX documents`);
+  return inventory.scan.state === "partial" || reading.brokenCount > 0 ? EXIT.partial : EXIT.done;
+}
+
+function readGuest(guest: ScanOptions["guest"], { version }: ScanDeps): Inventory | Promise<Inventory> {
+  return guest.kind === "root" ? scanRoot(guest.folder, version) : readReportFile(guest.file);
+}
+
+async function readVex(folder: string, { packages }: Inventory, { say, progress }: ScanDeps): Promise<VexReading> {
+  const names = new Set(packages.flatMap(({ name, sourceName }) => [name, sourceName]));
+  const reading = await readVexFolder(folder, names, {
+    onBroken: (file, reason) => say(`VEX document ${file} is left out: ${reason}`),
+    onRead: (count) => {
+      if (count % PROGRESS_EVERY === 0) progress(`${count} VEX documents read`);
+    },
+  });
+  progress("");
+  return reading;
+}
+
+/** One line per reason: what it is, of how many packages, and what to do. */
+function summarizeUnscanned(judged: readonly JudgedPackage[]): readonly string[] {
+  const byText = Map.groupBy(
+    judged.flatMap(({ package: { name }, unscanned }) => (unscanned === null ? [] : [{ name, ...unscanned }])),
+    ({ code }) => code,
+  );
+  return [...byText].map(([code, packages]) => {
+    const examples = packages.slice(0, 3).map(({ name, detail }) => `${name}: ${detail}`);
+    return `${packages.length} packages not judged (${code}): ${examples.join("; ")}${packages.length > 3 ? "; …" : ""}. ${packages[0]?.action ?? ""}`;
+  });
+}
