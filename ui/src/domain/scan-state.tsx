@@ -31,7 +31,8 @@ export function ScanStateLabel({ scan }: { readonly scan: ScanState | null }) {
       {reasons !== "" && <span className="pf-v6-screen-reader">: {reasons}</span>}
     </Label>
   );
-  return reasons === "" ? badge : <Tooltip content={reasons}>{badge}</Tooltip>;
+  // A stacked table would stretch a bare label.
+  return <div>{reasons === "" ? badge : <Tooltip content={reasons}>{badge}</Tooltip>}</div>;
 }
 
 /** Every reason for which a scan is not OK, and what to do about each. */
@@ -40,7 +41,7 @@ export function ScanStateAlert({ scan }: { readonly scan: ScanState | null }) {
   if (scan === null || state === "STATE_OK") return null;
   const { label, status } = LOOKS[state];
   return (
-    <Alert isInline variant={status} title={`Scan state: ${label}`} component="h2">
+    <Alert isInline className="gs-alert" variant={status} title={`Scan state: ${label}`} component="h2">
       {scan.reasons.length === 1 ? (
         scan.reasons.map((reason) => <Reason key={reason.code} reason={reason} />)
       ) : (

@@ -33,7 +33,11 @@ export function FilterBar({ attributes, list, totalCount, summary }: FilterBarPr
   const [field, setField] = useState(attributes[0]?.field);
   const active = attributes.find((attribute) => attribute.field === field);
   return (
-    <Toolbar {...(list.isFiltered ? { clearAllFilters: list.clearFilters } : {})} clearFiltersButtonText="Clear filters">
+    <Toolbar
+      {...(list.isFiltered ? { clearAllFilters: list.clearFilters } : {})}
+      clearFiltersButtonText="Clear filters"
+      collapseListedFiltersBreakpoint="md"
+    >
       <ToolbarContent>
         <ToolbarGroup variant="filter-group">
           <ToolbarItem>

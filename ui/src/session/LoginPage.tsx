@@ -1,4 +1,4 @@
-import { Brand, Login, LoginForm, LoginHeader, LoginMainBody, LoginMainHeader, Title } from "@patternfly/react-core";
+import { Brand, Login, LoginFooter, LoginForm, LoginHeader, LoginMainBody, LoginMainHeader, Title } from "@patternfly/react-core";
 import { ExclamationCircleIcon } from "@patternfly/react-icons/dist/esm/icons/exclamation-circle-icon";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useRouter, useSearch } from "@tanstack/react-router";
@@ -14,12 +14,14 @@ export function LoginPage() {
   const [password, setPassword] = useState("");
   const { mutate: logIn, error, isPending } = useLogIn();
   return (
-    <Login header={<LoginHeader headerBrand={<Brand src={iconUrl} alt="Guestscan" heights={{ default: "4rem" }} />} />}>
+    <Login
+      header={<LoginHeader headerBrand={<Brand src={iconUrl} alt="Guestscan" heights={{ default: "4rem" }} />} />}
+      footer={<LoginFooter>Vulnerable packages inside the virtual machines of your clusters</LoginFooter>}
+    >
       <LoginMainHeader>
         <Title headingLevel="h1" size="2xl">
           Log in to Guestscan
         </Title>
-        <p>Vulnerable packages inside the virtual machines of your clusters</p>
       </LoginMainHeader>
       <LoginMainBody>
         <LoginForm

@@ -36,7 +36,9 @@ export function CveTable({ vmId, list, cves, error, retry }: CveTableProps) {
           <Th {...list.sortBy("CVSS", "desc")}>CVSS</Th>
           <Th {...list.sortBy("EPSS Probability", "desc")}>EPSS probability</Th>
           <Th {...list.sortBy("Affected Component Count", "desc")}>Affected components</Th>
-          <Th modifier="wrap">Summary</Th>
+          <Th modifier="wrap" width={30}>
+            Summary
+          </Th>
         </Tr>
       </Thead>
       <ListBody rows={cves} error={error} retry={retry} list={list} columnCount={COLUMN_COUNT} empty={null}>

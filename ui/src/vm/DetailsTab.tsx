@@ -54,11 +54,13 @@ function moment(time: string | null | undefined): string {
 function Section({ title, entries }: { readonly title: string; readonly entries: readonly Entry[] }) {
   return (
     <GridItem>
-      <Title headingLevel="h2">{title}</Title>
+      <Title headingLevel="h2" size="lg" className="gs-section-title">
+        {title}
+      </Title>
       {entries.length === 0 ? (
         "None"
       ) : (
-        <DescriptionList isHorizontal isCompact aria-label={title}>
+        <DescriptionList isHorizontal isCompact horizontalTermWidthModifier={{ default: "20ch" }} aria-label={title}>
           {entries.map(([term, value]) => (
             <DescriptionListGroup key={term}>
               <DescriptionListTerm>{term}</DescriptionListTerm>

@@ -65,6 +65,12 @@ function stateOf(state: ScanState_State, scanned: number, total: number): Look {
         status: "success",
       };
     case "STATE_PARTIAL":
+      if (scanned === 0)
+        return {
+          titleText: "None of the packages could be judged",
+          body: `There are ${countOf(total, "package")}; the tab Packages says why.`,
+          status: "warning",
+        };
       return {
         titleText: "No CVEs were detected in what could be scanned",
         body: `${total - scanned} of ${countOf(total, "package")} could not be judged; the tab Packages says which, and why.`,

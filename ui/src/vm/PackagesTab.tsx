@@ -98,7 +98,7 @@ function PackageRow({ row }: { readonly row: VMComponentRow }) {
 
 function ScanStatus({ row: { scanStatus, reason } }: { readonly row: VMComponentRow }) {
   return (
-    <>
+    <div>
       <Label variant="outline" status={scanStatus === "SCANNED" ? "success" : "warning"}>
         {STATUS_NAMES[scanStatus]}
       </Label>
@@ -107,7 +107,7 @@ function ScanStatus({ row: { scanStatus, reason } }: { readonly row: VMComponent
           {reason.detail} {reason.action}
         </div>
       )}
-    </>
+    </div>
   );
 }
 

@@ -86,8 +86,6 @@ function LoadedVm({ vm }: { readonly vm: VMDetail }) {
           <Label>Guest OS: {vm.guestOs === "" ? "Unknown" : vm.guestOs}</Label>
           <Label>Scan time: {scanTime(vm)}</Label>
         </LabelGroup>
-      </PageSection>
-      <PageSection hasBodyWrapper={false} padding={{ default: "noPadding" }} className="gs-alert">
         <ScanStateAlert scan={vm.scanState} />
       </PageSection>
       <PageSection type="tabs">
