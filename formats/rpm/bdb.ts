@@ -1,6 +1,7 @@
 import type { ByteSource } from "../bytes.ts";
 import { FormatError } from "../format-error.ts";
 import type { DatabaseFiles, Damage, HeaderBlob } from "./database.ts";
+import { createGatherer, type Gatherer } from "./gatherer.ts";
 import { createPageSet, type PageSet } from "./page-set.ts";
 
 // Berkeley DB hash, https://github.com/berkeleydb/libdb/blob/5b7b02a/src/dbinc/db_page.h. Numbers are in the byte order of the machine that wrote them.
@@ -59,6 +60,7 @@ interface Bdb {
   readonly maxBucket: number;
   readonly spares: readonly number[];
   readonly seen: PageSet;
+  readonly gatherer: Gatherer;
   readonly onDamage: (damage: Damage) => void;
 }
 
@@ -91,6 +93,7 @@ function openBdb(file: ByteSource, onDamage: (damage: Damage) => void): Bdb {
     maxBucket: Math.min(maxBucket, pageCount),
     spares: Array.from({ length: 32 }, (_, i) => view.getUint32(SPARES_AT + 4 * i, littleEndian)),
     seen: createPageSet(pageCount),
+    gatherer: createGatherer(),
     onDamage,
   };
 }
@@ -178,19 +181,18 @@ function readValue(db: Bdb, page: Uint8Array, view: DataView, at: number, end: n
   return readOverflow(db, view.getUint32(at + 4, db.littleEndian), view.getUint32(at + 8, db.littleEndian));
 }
 
-/** The chain is walked before anything of the length that it claims is allocated. */
 function readOverflow(db: Bdb, first: number, length: number): Uint8Array | "bad_overflow_chain" {
   if (length > Math.min(MAX_HEADER_BYTES, db.file.size)) return "bad_overflow_chain";
-  const chunks: Uint8Array[] = [];
+  db.gatherer.start();
   let missing = length;
   for (let number = first; missing > 0; ) {
     const page = readPage(db, number, PAGE_TYPES.overflow);
     if (typeof page === "string") return "bad_overflow_chain";
     const used = new DataView(page.bytes.buffer, page.bytes.byteOffset, PAGE_HEADER_SIZE).getUint16(BYTES_USED_AT, db.littleEndian);
     if (used === 0 || used > missing || PAGE_HEADER_SIZE + used > db.pageSize) return "bad_overflow_chain";
-    chunks.push(page.bytes.slice(PAGE_HEADER_SIZE, PAGE_HEADER_SIZE + used));
+    db.gatherer.add(page.bytes.subarray(PAGE_HEADER_SIZE, PAGE_HEADER_SIZE + used));
     missing -= used;
     number = page.next;
   }
-  return Buffer.concat(chunks, length);
+  return db.gatherer.finish();
 }

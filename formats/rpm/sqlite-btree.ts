@@ -1,4 +1,5 @@
 import type { Damage } from "./database.ts";
+import { createGatherer, type Gatherer } from "./gatherer.ts";
 import { createPageSet, type PageSet } from "./page-set.ts";
 import type { SqlitePages } from "./sqlite-pages.ts";
 import { exact, readVarint } from "./sqlite-record.ts";
@@ -25,7 +26,7 @@ const FILE_HEADER_SIZE = 100; // page 1 starts with it
  * Damage, once per page: "bad_page" (its subtree is skipped), "bad_cell", "bad_overflow_chain", "row_too_large" (its rows are skipped).
  */
 export function* readCells(pages: SqlitePages, root: number, onDamage: (damage: Damage) => void): Generator<Cell> {
-  const seen = createPageSet(pages.pageCount);
+  const scan: Scan = { pages, seen: createPageSet(pages.pageCount), gatherer: createGatherer() };
   const stack: Subtree[] = [{ page: root, depth: 1, above: -Infinity, upTo: Infinity }];
   for (let subtree = stack.pop(); subtree !== undefined; subtree = stack.pop()) {
     const { page: number } = subtree;
@@ -34,7 +35,7 @@ export function* readCells(pages: SqlitePages, root: number, onDamage: (damage: 
       bad("bad_page", `b-tree is deeper than ${MAX_DEPTH}`);
       continue;
     }
-    if (!seen.add(number)) {
+    if (!scan.seen.add(number)) {
       bad("bad_page", number > pages.pageCount ? `the file has ${pages.pageCount} pages` : "it is linked twice");
       continue;
     }
@@ -42,10 +43,17 @@ export function* readCells(pages: SqlitePages, root: number, onDamage: (damage: 
     const start = number === 1 ? FILE_HEADER_SIZE : 0;
     const kind = page?.[start];
     if (page === undefined) bad("bad_page", "the file ends before it");
-    else if (kind === LEAF) yield* readLeaf(pages, page, start, subtree, seen, bad);
+    else if (kind === LEAF) yield* readLeaf(scan, page, start, subtree, bad);
     else if (kind === INTERIOR) stack.push(...listChildren(page, start, subtree, bad).reverse());
     else bad("bad_page", `its kind is ${kind}, not that of a table b-tree`);
   }
+}
+
+/** What one walk of a tree carries along. */
+interface Scan {
+  readonly pages: SqlitePages;
+  readonly seen: PageSet;
+  readonly gatherer: Gatherer;
 }
 
 /** A page to read, and the rowids that its parent promises there: above < rowid <= upTo. */
@@ -75,7 +83,7 @@ function listChildren(page: Uint8Array, start: number, parent: Subtree, bad: Rep
   return children;
 }
 
-function* readLeaf(pages: SqlitePages, page: Uint8Array, start: number, range: Subtree, seen: PageSet, bad: Report): Generator<Cell> {
+function* readLeaf(scan: Scan, page: Uint8Array, start: number, range: Subtree, bad: Report): Generator<Cell> {
   const view = new DataView(page.buffer, page.byteOffset, page.length);
   let { above } = range;
   let localBytes = 0;
@@ -94,14 +102,14 @@ function* readLeaf(pages: SqlitePages, page: Uint8Array, start: number, range: S
       continue;
     }
     const total = Number(size[0]);
-    const local = localSize(total, pages.usableSize);
+    const local = localSize(total, scan.pages.usableSize);
     localBytes += local; // cells that overlap could otherwise make 64 KiB of page into gigabytes of rows
     if (rowid[1] + local + (local < total ? 4 : 0) > page.length || localBytes > page.length) {
       skip("bad_cell");
       continue;
     }
     const first = page.subarray(rowid[1], rowid[1] + local);
-    const payload = local === total ? first : readOverflow(pages, first, total, view.getUint32(rowid[1] + local), seen);
+    const payload = local === total ? first : readOverflow(scan, first, total, view.getUint32(rowid[1] + local));
     if (payload === undefined) skip("bad_overflow_chain");
     else yield { rowid: rowid[0], payload };
   }
@@ -130,17 +138,18 @@ function localSize(total: number, usableSize: number): number {
 }
 
 /** `first` and what the chain of overflow pages adds to it; undefined where the chain breaks. An overflow page: u32 next page or 0, content. */
-function readOverflow(pages: SqlitePages, first: Uint8Array, total: number, start: number, seen: PageSet): Uint8Array | undefined {
-  const chunks = [first];
+function readOverflow({ pages, seen, gatherer }: Scan, first: Uint8Array, total: number, start: number): Uint8Array | undefined {
+  gatherer.start();
+  gatherer.add(first);
   let missing = total - first.length;
   let next = start;
   while (missing > 0) {
     const page = seen.add(next) ? pages.read(next) : undefined;
     if (page === undefined) return undefined;
-    const content = page.slice(4, 4 + missing);
-    chunks.push(content);
+    const content = page.subarray(4, 4 + missing);
+    gatherer.add(content);
     missing -= content.length;
     next = new DataView(page.buffer, page.byteOffset, 4).getUint32(0);
   }
-  return next === 0 ? Buffer.concat(chunks, total) : undefined;
+  return next === 0 ? gatherer.finish() : undefined;
 }
