@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { build } from "esbuild";
+import { bundleAgent } from "./bundle.ts";
 
 const root = join(import.meta.dirname, "..");
 const bin = join(root, "dist/bin");
@@ -11,9 +11,11 @@ const node = join(root, `node_modules/node-linux-${process.arch}/bin/node`);
 /** Node finds the program in a note of this name, and looks for one only if the fuse is turned (https://nodejs.org/docs/latest-v24.x/api/single-executable-applications.html). */
 const RESOURCE = "NODE_SEA_BLOB";
 const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
+/** For a short life in little memory: a small young generation, and no threads to collect it. */
+const EXEC_ARGV = ["--max-semi-space-size=1", "--v8-pool-size=0"];
 
 interface Postject {
-  inject(executable: string, resource: string, content: Buffer, options: { readonly sentinelFuse: string }): Promise<void>;
+  readonly inject: (executable: string, resource: string, content: Buffer, options: { readonly sentinelFuse: string }) => Promise<void>;
 }
 const { inject } = createRequire(import.meta.url)("postject") as Postject;
 
@@ -26,43 +28,35 @@ try {
 }
 
 async function buildExecutable(): Promise<void> {
-  const [main, blob, config, executable] = ["main.cjs", "main.blob", "sea.json", "roxagent"].map((name) => join(work, name)) as [
-    string,
-    string,
-    string,
-    string,
+  const [main, output, config, executable] = [
+    join(work, "main.cjs"),
+    join(work, "main.blob"),
+    join(work, "sea.json"),
+    join(work, "roxagent"),
   ];
-  await build({
-    entryPoints: [join(root, "agent/main.ts")],
-    outfile: main,
-    bundle: true,
-    minify: true,
-    keepNames: true,
-    platform: "node",
-    format: "cjs",
-    target: "node24",
-    logLevel: "warning",
-  });
-  writeFileSync(
-    config,
-    JSON.stringify({
-      main,
-      output: blob,
-      disableExperimentalSEAWarning: true,
-      useCodeCache: true,
-      execArgv: ["--max-semi-space-size=1", "--v8-pool-size=0"],
-    }),
-  );
-  execFileSync(node, ["--experimental-sea-config", config], { stdio: ["ignore", "ignore", "inherit"] });
+  await bundleAgent(main);
+  writeFileSync(config, JSON.stringify({ main, output, disableExperimentalSEAWarning: true, useCodeCache: true, execArgv: EXEC_ARGV }));
+  execFileSync(node, ["--experimental-sea-config", config], { stdio: "pipe" });
   copyFileSync(node, executable);
   chmodSync(executable, 0o755);
   strip(executable);
-  await inject(executable, RESOURCE, readFileSync(blob), { sentinelFuse: FUSE });
+  await silently(() => inject(executable, RESOURCE, readFileSync(output), { sentinelFuse: FUSE }));
   renameSync(executable, join(bin, "roxagent"));
 }
 
-/** Symbols are a fifth of Node. Without binutils the file is just larger. */
+/** Symbols are a seventh of Node. Without binutils the file is just larger. */
 function strip(executable: string): void {
   const { status, error } = spawnSync("strip", [executable], { stdio: "ignore" });
   if (error !== undefined || status !== 0) console.error("build: roxagent was not stripped, as strip (binutils) is missing or failed");
+}
+
+/** postject warns a dozen times of a section name that it is about to write itself. */
+async function silently(work: () => Promise<void>): Promise<void> {
+  const { warn, error } = console;
+  Object.assign(console, { warn: () => undefined, error: () => undefined });
+  try {
+    await work();
+  } finally {
+    Object.assign(console, { warn, error });
+  }
 }

@@ -78,7 +78,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
   try {
     const fromEnvironment = readEnvironment(environment);
     command.parse(args, { from: "user" });
-    return { kind: "run", config: toConfig({ ...fromEnvironment, ...(command.opts() as Values) }, unknownVariables(environment)) };
+    return { kind: "run", config: toConfig({ ...fromEnvironment, ...command.opts<Values>() }, unknownVariables(environment)) };
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { kind: "print", text: output.join("") };

@@ -49,5 +49,5 @@ async function main(): Promise<number> {
   log("info", "daemon started", { intervalMs: config.indexIntervalMs, version: agentVersion });
   await runDaemon({ runOnce: () => runOnce(config, deps), sleep, log, intervalMs: config.indexIntervalMs, signal: stop.signal });
   log("info", "daemon ended");
-  process.exit(EXIT.delivered); // a delivery that hangs must not hold it
+  return process.exit(EXIT.delivered); // a delivery that hangs must not hold it
 }

@@ -69,18 +69,14 @@ async function send(report: EncodedReport, scanned: RunResult, config: Config, {
 }
 
 function logDelivery(delivery: Delivery, fields: Readonly<Record<string, string | number>>, scanned: RunResult, log: Log): RunResult {
-  switch (delivery.kind) {
-    case "stored":
-    case "queued":
-    case "unanswered":
-      log("info", "report delivered", fields);
-      return scanned;
-    case "retry":
-      log("error", "report not taken", { ...fields, reason: delivery.reason, detail: delivery.message, retryAfterMs: delivery.afterMs });
-      return { exitCode: EXIT.retryLater, retryAfterMs: delivery.afterMs };
-    case "too_large":
-    case "rejected":
-      log("error", "report rejected", { ...fields, reason: delivery.reason, detail: delivery.message });
-      return { exitCode: delivery.kind === "rejected" ? EXIT.rejected : EXIT.tooLarge, retryAfterMs: 0 };
+  if (delivery.kind === "retry") {
+    log("error", "report not taken", { ...fields, reason: delivery.reason, detail: delivery.message, retryAfterMs: delivery.afterMs });
+    return { exitCode: EXIT.retryLater, retryAfterMs: delivery.afterMs };
   }
+  if (delivery.kind === "rejected" || delivery.kind === "too_large") {
+    log("error", "report rejected", { ...fields, reason: delivery.reason, detail: delivery.message });
+    return { exitCode: delivery.kind === "rejected" ? EXIT.rejected : EXIT.tooLarge, retryAfterMs: 0 };
+  }
+  log("info", "report delivered", fields);
+  return scanned;
 }

@@ -117,13 +117,13 @@ function readOrigins(
   const isDnf5 = table.columns.includes("name_id");
   const names = isDnf5 ? readNames(db, "pkg_name", "name", MAX_ITEMS) : undefined;
   const arches = isDnf5 ? readNames(db, "arch", "name", MAX_REPOSITORIES) : undefined;
-  const [name, arch] = [columnOf(table, isDnf5 ? "name_id" : "name"), columnOf(table, isDnf5 ? "arch_id" : "arch")];
-  const [item, epoch, version, release] = ["item_id", "epoch", "version", "release"].map((column) => columnOf(table, column));
+  const [item, name, epoch] = [columnOf(table, "item_id"), columnOf(table, isDnf5 ? "name_id" : "name"), columnOf(table, "epoch")];
+  const [version, release, arch] = [columnOf(table, "version"), columnOf(table, "release"), columnOf(table, isDnf5 ? "arch_id" : "arch")];
   const origins = new Map<string, HistoryOrigin>();
   for (const row of table.rows) {
-    const entry = items.get(Number(row[item ?? 0]));
+    const entry = items.get(Number(row[item]));
     if (entry === undefined) continue;
-    const evr = `${row[epoch ?? 0] === 0 ? "" : `${row[epoch ?? 0]}:`}${row[version ?? 0]}-${row[release ?? 0]}`;
+    const evr = `${row[epoch] === 0 ? "" : `${textOf(row[epoch])}:`}${textOf(row[version])}-${textOf(row[release])}`;
     const key = nevraKey(textOf(row[name], names), evr, textOf(row[arch], arches));
     if (!installed.has(key)) continue;
     origins.set(key, { lastRecorded: repoids.get(entry.last) ?? "", installedFrom: repoids.get(entry.installedFrom) ?? "" });
@@ -145,7 +145,8 @@ function readNames(db: SqliteDatabase, table: string, column: string, maxRows: n
   return names;
 }
 
-function textOf(value: SqliteValue | undefined, names: ReadonlyMap<number, string> | undefined): string {
+/** `names`: what a number in this column stands for. */
+function textOf(value: SqliteValue | undefined, names?: ReadonlyMap<number, string>): string {
   return names === undefined ? String(value) : (names.get(Number(value)) ?? "");
 }
 
