@@ -7,7 +7,7 @@ import cookies from "@fastify/cookie";
 import staticFiles from "@fastify/static";
 import { SensorService } from "@guestscan/proto/gen/guestscan/central/v1/central_pb";
 import { MAX_STREAM_MESSAGE_BYTES } from "@guestscan/proto/limits";
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { KeyPair } from "../certificates/authority.ts";
@@ -64,9 +64,9 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     },
     http2SessionTimeout: SESSION_TIMEOUT_MS,
     bodyLimit: MAX_BODY_BYTES,
-    maxParamLength: 512,
+    routerOptions: { maxParamLength: 512 },
     loggerInstance: deps.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
   }) as unknown as FastifyInstance;
   app.decorateRequest("caller", null);

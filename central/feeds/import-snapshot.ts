@@ -6,6 +6,7 @@ import { parseVexDocument } from "@guestscan/formats/vex/parse-document";
 import type { Logger } from "pino";
 import { CentralError } from "../central-error.ts";
 import type { Database, Queryable } from "../store/database.ts";
+import { packAdvisory } from "../store/pack-advisory.ts";
 import {
   type AdvisoryRow,
   deleteAdvisoriesExcept,
@@ -13,7 +14,6 @@ import {
   insertFeedVersion,
   listContentDigests,
   notifyDataChanged,
-  packAdvisory,
   readFeedVersion,
   upsertAdvisories,
 } from "../store/vulnerability-data.ts";

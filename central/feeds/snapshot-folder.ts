@@ -12,10 +12,11 @@ import type { SnapshotSource } from "./import-snapshot.ts";
 export async function openSnapshot(path: string): Promise<SnapshotSource> {
   const isFolder = statOf(path).isDirectory();
   const folder = isFolder ? path : dirname(path);
-  const files = isFolder ? listFiles(path).filter(isDocumentFile) : [basename(path)];
+  const description = readDescription(join(folder, SNAPSHOT_FILE), path);
+  const files = description.archive !== "" ? [description.archive] : isFolder ? listFiles(path).filter(isDocumentFile) : [basename(path)];
   if (files.length === 0) throw new CentralError("bad_vulnerability_data", `${path} has no *.json, *.json.zst or *.tar.zst`);
   const open = (file: string): AsyncIterable<Uint8Array> => createReadStream(join(folder, file));
-  return { files, open, fingerprint: await fingerprintOf(files, open), ...readDescription(join(folder, SNAPSHOT_FILE), path) };
+  return { files, open, fingerprint: await fingerprintOf(files, open), ...description };
 }
 
 function statOf(path: string): ReturnType<typeof statSync> & object {
@@ -42,19 +43,30 @@ async function fingerprintOf(files: readonly string[], open: (file: string) => A
   return hash.digest("hex");
 }
 
-/** {"dataDate", "form", "note"}; a folder without it is described by its path. */
-function readDescription(file: string, path: string): { readonly dataDate: Date | null; readonly description: string } {
+interface Description {
+  /** The one file of the folder that is the snapshot; "" where every document in it is. */
+  readonly archive: string;
+  readonly dataDate: Date | null;
+  readonly description: string;
+}
+
+/** {"archive", "dataDate", "form", "note"}; a folder without it is described by its path. */
+function readDescription(file: string, path: string): Description {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch {
-    return { dataDate: null, description: `VEX documents of ${path}` };
+    return { archive: "", dataDate: null, description: `VEX documents of ${path}` };
   }
   try {
-    const { dataDate, form, note } = JSON.parse(text) as Record<string, unknown>;
+    const { archive, dataDate, form, note } = JSON.parse(text) as Record<string, unknown>;
     const time = Date.parse(typeof dataDate === "string" ? dataDate : "");
     const words = [form, note].filter((word) => typeof word === "string" && word !== "");
-    return { dataDate: Number.isNaN(time) ? null : new Date(time), description: words.join(": ") };
+    return {
+      archive: typeof archive === "string" ? basename(archive) : "",
+      dataDate: Number.isNaN(time) ? null : new Date(time),
+      description: words.join(": "),
+    };
   } catch (error) {
     throw new CentralError("bad_vulnerability_data", `${file} is no JSON`, { cause: error });
   }

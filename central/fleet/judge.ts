@@ -4,7 +4,6 @@ import type { Finding } from "@guestscan/matcher/finding";
 import { matchPackage, type Scope } from "@guestscan/matcher/match";
 import { scopeOf, type UnscannedReason, unscannedReason } from "@guestscan/matcher/scope";
 import type { MatchTables } from "@guestscan/matcher/tables";
-import type { MatchTables } from "@guestscan/matcher/tables";
 import { type CveIndex, packFinding } from "./packed-finding.ts";
 
 /** One version of the vulnerability data and of the repository map, and what it says of packages. */

@@ -92,7 +92,7 @@ create table advisory (
   revision text not null,
   content_digest bytea not null,  -- SHA-256 of the document
   statement_count int not null,
-  document bytea not null,        -- the parsed Advisory: JSON, zstd
+  document bytea not null,        -- the parsed Advisory, packed: see store/pack-advisory.ts
   primary key (feed, cve)
 );
 
