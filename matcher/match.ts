@@ -1,6 +1,7 @@
 import { type Cpe, parseCpe } from "@guestscan/formats/cpe/cpe";
-import { isSuperset } from "@guestscan/formats/cpe/match-cpe";
+import { isInRelease } from "@guestscan/formats/cpe/match-cpe";
 import { compareEvr, type Evr, formatEvr, parseEvr } from "@guestscan/formats/rpm/evr";
+import type { StatementStatus } from "@guestscan/formats/vex/advisory";
 import type { Finding, FindingStatus } from "./finding.ts";
 import type { Entry, MatchTables } from "./tables.ts";
 
@@ -36,10 +37,10 @@ interface Applicable {
 
 /**
  * The findings of one package instance, at most one per CVE, in the order of the CVEs' ids. The rules, in the order in which they decide:
- * 1. A statement applies when its name (or its source's), module, architecture and product fit: the product's CPE is a superset of a repository's.
- * 2. Where a fix is named in the guest's streams, the installed build is compared with it, and unfixed statements of older minors no longer count.
- * 3. A statement on the package itself that it is not affected beats one on its source in the same product.
- * 4. Of several unfixed statements, that of the guest's own minor release counts, then that of the whole release, then the newest minor's.
+ * 1. A statement applies when its name (or its source's), module, architecture and product fit: the product's CPE takes in a repository's.
+ * 2. In one product, a statement on the package itself beats one on its source.
+ * 3. Fixes decide, in whatever minor release, unless the guest's own is said to be unfixed and only older ones have fixes: the installed build is compared with them.
+ * 4. Without fixes the word on the guest's own minor release counts, then that on the whole release, then that on the newest minor release.
  */
 export function matchPackage(tables: MatchTables, instance: PackageInstance, scope: Scope, options: MatchOptions): readonly Finding[] {
   if (scope.repositories.length === 0) return [];
@@ -97,7 +98,7 @@ function readCpe(text: string): Cpe | null {
 }
 
 function placeOf(products: readonly Cpe[], repositories: readonly ScopeCpe[]): { readonly repoid: string; readonly cpe: string } | null {
-  const found = repositories.find(({ cpe }) => products.some((product) => isSuperset(product, cpe)));
+  const found = repositories.find(({ cpe }) => products.some((product) => isInRelease(product, cpe)));
   return found === undefined ? null : { repoid: found.repoid, cpe: found.text };
 }
 
@@ -113,22 +114,33 @@ function minorOf(osVersion: string): number | null {
 
 /** One CVE's word on the instance; null when it has none that was asked for. */
 function judge(applicables: readonly Applicable[], installed: Evr, minor: number | null, { all }: MatchOptions): Finding | null {
-  const fixes = applicables.flatMap(toFix).sort((a, b) => compareEvr(a.evr, b.evr));
-  if (fixes.length > 0) return judgeFixes(fixes, installed);
-  const ownWord = applicables.filter(({ entry: { statement } }) => statement.kind === "binary" && statement.status.kind === "not_affected");
-  const unfixed = applicables.filter(
-    ({ entry: { statement } }) =>
-      statement.status.kind === "known_affected" && !ownWord.some((own) => own.entry.statement.productId === statement.productId),
+  const words = withoutOverruledSources(applicables);
+  const fixes = words.flatMap(toFix).sort((a, b) => compareEvr(a.evr, b.evr));
+  if (fixes.length > 0 && !isUnfixedHere(words, fixes, minor)) return judgeFixes(fixes, installed);
+  const word = chooseWord(words, minor);
+  if (word === null) return null;
+  const status = statusWithoutFix(word);
+  const isAskedFor = all || (status !== "not_affected" && status !== "under_investigation");
+  return isAskedFor ? finding(word, status, "", installed) : null;
+}
+
+/** In one product the word on the package itself counts, whatever is said of its source. */
+function withoutOverruledSources(applicables: readonly Applicable[]): readonly Applicable[] {
+  const ownProducts = new Set(
+    applicables.flatMap(({ entry: { statement } }) => (statement.kind === "binary" ? [statement.productId] : [])),
   );
-  const chosen = chooseUnfixed(unfixed, minor);
-  if (chosen !== null) return finding(chosen, unfixedStatus(chosen), "", installed);
-  if (!all) return null;
-  const word =
-    applicables.find(({ entry }) => entry.statement.status.kind === "under_investigation") ??
-    ownWord[0] ??
-    applicables.find(({ entry }) => entry.statement.status.kind === "not_affected");
-  if (word === undefined) return null;
-  return finding(word, word.entry.statement.status.kind === "under_investigation" ? "under_investigation" : "not_affected", "", installed);
+  return applicables.filter(({ entry: { statement } }) => statement.kind === "binary" || !ownProducts.has(statement.productId));
+}
+
+/** Whether the guest's own minor release is said to be unfixed, and only older ones have fixes: extended channels do not build on each other. */
+function isUnfixedHere(words: readonly Applicable[], fixes: readonly Fix[], minor: number | null): boolean {
+  if (minor === null) return false;
+  const isSaid = words.some((word) => word.entry.statement.status.kind === "known_affected" && minorOfStream(word) === minor);
+  return isSaid && fixes.every(({ applicable }) => (minorOfStream(applicable) ?? minor) < minor);
+}
+
+function minorOfStream({ entry }: Applicable): number | null {
+  return entry.stream?.minor ?? null;
 }
 
 interface Fix {
@@ -154,14 +166,28 @@ function minorTag({ release }: Evr): string {
   return /(?:^|[.+])(el\d+_\d+)/.exec(release)?.[1] ?? "";
 }
 
-function chooseUnfixed(unfixed: readonly Applicable[], minor: number | null): Applicable | null {
-  const ofMinor = (wanted: number | null): Applicable | undefined => unfixed.find(({ entry }) => (entry.stream?.minor ?? null) === wanted);
-  const newest = unfixed.toSorted((a, b) => (b.entry.stream?.minor ?? 0) - (a.entry.stream?.minor ?? 0))[0];
-  return (minor === null ? undefined : ofMinor(minor)) ?? ofMinor(null) ?? newest ?? null;
+/** The word of the nearest release; of several on one release, the worst. */
+function chooseWord(words: readonly Applicable[], minor: number | null): Applicable | null {
+  const byMinor = Map.groupBy(
+    words.filter(({ entry }) => entry.statement.status.kind !== "fixed"),
+    minorOfStream,
+  );
+  const newest = Math.max(...[...byMinor.keys()].map((key) => key ?? 0));
+  const nearest = (minor === null ? undefined : byMinor.get(minor)) ?? byMinor.get(null) ?? byMinor.get(newest) ?? [];
+  const ofKind = (kind: StatementStatus["kind"]): Applicable | undefined =>
+    nearest.find(({ entry }) => entry.statement.status.kind === kind);
+  return ofKind("known_affected") ?? ofKind("under_investigation") ?? ofKind("not_affected") ?? null;
 }
 
-function unfixedStatus({ entry: { statement } }: Applicable): FindingStatus {
-  return statement.status.kind === "known_affected" ? statement.status.remediation : "affected";
+function statusWithoutFix({ entry: { statement } }: Applicable): FindingStatus {
+  switch (statement.status.kind) {
+    case "known_affected":
+      return statement.status.remediation;
+    case "fixed":
+      return "affected_fix_available";
+    default:
+      return statement.status.kind;
+  }
 }
 
 function finding(

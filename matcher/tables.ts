@@ -1,6 +1,6 @@
 import { type Cpe, parseCpe } from "@guestscan/formats/cpe/cpe";
-import type { Advisory, Statement } from "@guestscan/formats/vex/advisory";
 import type { Evr } from "@guestscan/formats/rpm/evr";
+import type { Advisory, Statement } from "@guestscan/formats/vex/advisory";
 import { type ProductStream, parseProductStream } from "./product-stream.ts";
 
 /** One statement, with what matching needs of it at hand. */

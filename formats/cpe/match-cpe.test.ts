@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { parseCpe } from "./cpe.ts";
-import { isSuperset, isTextPrefix, type Relation, relateCpes, relateValues } from "./match-cpe.ts";
+import { isInRelease, isSuperset, isTextPrefix, type Relation, relateCpes, relateValues } from "./match-cpe.ts";
 
 /** NISTIR 7696, table 6-2, row by row; i and k are "baseos" and "appstream", m is "9\.2" with wildcards. */
 const TABLE_6_2: readonly (readonly [row: number, source: string, target: string, relation: Relation])[] = [
@@ -93,4 +93,19 @@ test.each([
   ["cpe:/o:redhat:enterprise_linux:10.1", "cpe:/o:redhat:enterprise_linux:10.10", true],
 ])("claircore's rule: %s begins %s: %j", (source, target, begins) => {
   expect(isTextPrefix(parseCpe(source), parseCpe(target))).toBe(begins);
+});
+
+test.each([
+  ["cpe:/o:redhat:enterprise_linux:9", "cpe:/o:redhat:enterprise_linux:9::baseos", true],
+  ["cpe:/o:redhat:enterprise_linux:10", "cpe:/o:redhat:enterprise_linux:10.1::appstream", true],
+  ["cpe:/o:redhat:enterprise_linux:10::appstream", "cpe:/o:redhat:enterprise_linux:10.1::appstream", true],
+  ["cpe:/a:redhat:openshift:4", "cpe:/a:redhat:openshift:4.13::el9", true],
+  ["cpe:/o:redhat:enterprise_linux:10::appstream", "cpe:/o:redhat:enterprise_linux:10.1::baseos", false],
+  ["cpe:/o:redhat:enterprise_linux:1", "cpe:/o:redhat:enterprise_linux:10.1", false],
+  ["cpe:/o:redhat:enterprise_linux:10.1", "cpe:/o:redhat:enterprise_linux:10", false],
+  ["cpe:/o:redhat:enterprise_linux:10.1", "cpe:/o:redhat:enterprise_linux:10.10", false],
+  ["cpe:/o:redhat:rhel_eus:8.1", "cpe:/o:redhat:rhel_eus:8.10::baseos", false],
+  ["cpe:/a:redhat:openshift:4", "cpe:/a:redhat:openshift_ironic:4.13::el9", false],
+])("releases: %s takes in %s: %j", (product, repository, takesIn) => {
+  expect(isInRelease(parseCpe(product), parseCpe(repository))).toBe(takesIn);
 });

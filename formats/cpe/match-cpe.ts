@@ -26,13 +26,24 @@ export function relateCpes(source: Cpe, target: Cpe): Relation {
 
 /** Whether `source` describes everything that `target` does. */
 export function isSuperset(source: Cpe, target: Cpe): boolean {
-  const relation = relateCpes(source, target);
-  return relation === "superset" || relation === "equal";
+  return ATTRIBUTES.every((attribute) => {
+    const relation = relateValues(source[attribute], target[attribute]);
+    return relation === "superset" || relation === "equal";
+  });
+}
+
+/**
+ * Whether a product's CPE takes in a repository's: a superset, where a release also takes in its minor releases. Red Hat says "enterprise_linux:10" or "openshift:4" of what
+ * is not fixed, and has repositories of "10.1" and "4.13". "10.1" does not take in "10.10".
+ */
+export function isInRelease(product: Cpe, repository: Cpe): boolean {
+  const isMinorRelease = repository.version.startsWith(`${product.version}\\.`);
+  return isSuperset(isMinorRelease ? { ...product, version: repository.version } : product, repository);
 }
 
 /**
  * claircore's looser rule for Red Hat's CPEs: the 2.3 form of `source`, its trailing ANYs cut off, begins that of `target`.
- * So rhel_eus:8.1 also takes in rhel_eus:8.10, which is wrong; kept apart so that the difference can be shown.
+ * So rhel_eus:8.1 also takes in rhel_eus:8.10, which is wrong (isInRelease does not); kept apart so that the difference can be shown.
  */
 export function isTextPrefix(source: Cpe, target: Cpe): boolean {
   return formatCpe23(target).startsWith(formatCpe23(source).replace(/(?::\*)+$/, ""));
