@@ -34,7 +34,7 @@ try {
 
 async function lookAround(page: Page, baseUrl: string, password: string, fileOf: (name: string) => string): Promise<void> {
   const take = async (name: string): Promise<void> => {
-    await page.getByText("Loading").first().waitFor({ state: "detached" });
+    await page.waitForLoadState("networkidle");
     await page.screenshot({ path: fileOf(name), fullPage: true });
     for (const violation of await axeViolations(page)) console.error(`${fileOf(name)}: ${violation}`);
   };

@@ -1,6 +1,5 @@
 import type { ScanState, ScanState_State, StateReason } from "@guestscan/proto/gen/client";
 import { Alert, Label, List, ListItem, Tooltip } from "@patternfly/react-core";
-import { countOf } from "./format.ts";
 
 interface StateLook {
   readonly label: string;
@@ -57,13 +56,10 @@ export function ScanStateAlert({ scan }: { readonly scan: ScanState | null }) {
   );
 }
 
-export function Reason({ reason: { detail, action, count } }: { readonly reason: StateReason }) {
+function Reason({ reason: { detail, action } }: { readonly reason: StateReason }) {
   return (
     <>
-      <p>
-        {detail}
-        {count > 0 && ` (${countOf(count, "package")})`}
-      </p>
+      <p>{detail}</p>
       {action !== "" && <p>What to do: {action}</p>}
     </>
   );

@@ -58,9 +58,7 @@ function VmRow({ vm }: { readonly vm: VMListItem }) {
       </Td>
       <Td dataLabel="Cluster">{vm.clusterName}</Td>
       <Td dataLabel="Namespace">{vm.namespace}</Td>
-      <Td dataLabel="Scanned packages" modifier="nowrap">
-        {scannedPackages(vm.componentScanCount)}
-      </Td>
+      <Td dataLabel="Scanned packages">{scannedPackages(vm.componentScanCount)}</Td>
       <Td dataLabel="Scan state">
         <ScanStateLabel scan={vm.scanState} />
       </Td>
@@ -69,6 +67,12 @@ function VmRow({ vm }: { readonly vm: VMListItem }) {
       </Td>
     </Tr>
   );
+}
+
+/** Of a machine with no scanned package nothing is known: zeros would look like good news. */
+function Cves({ vm: { cveSeverityCounts, componentScanCount } }: { readonly vm: VMListItem }) {
+  if (cveSeverityCounts === null || componentScanCount === null || componentScanCount.scanned === 0) return "Not available";
+  return <SeverityCounts counts={cveSeverityCounts} />;
 }
 
 function scannedPackages(count: ComponentScanCount | null): string {

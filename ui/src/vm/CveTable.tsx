@@ -1,4 +1,5 @@
 import type { VMCVERow } from "@guestscan/proto/gen/client";
+import { Content } from "@patternfly/react-core";
 import { ExternalLinkAltIcon } from "@patternfly/react-icons/dist/esm/icons/external-link-alt-icon";
 import { ExpandableRowContent, Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useNavigate, useSearch } from "@tanstack/react-router";
@@ -75,12 +76,15 @@ function CveRows({ vmId, row, at, isExpanded, toggle }: CveRowsProps) {
         <Td dataLabel="CVSS">{row.cvss === 0 ? "Not available" : row.cvss.toFixed(1)}</Td>
         <Td dataLabel="EPSS probability">{row.epssAbsent ? "Not available" : `${(row.epssProbability * 100).toFixed(2)}%`}</Td>
         <Td dataLabel="Affected components">{countOf(row.affectedComponentCount, "component")}</Td>
-        <Td dataLabel="Summary">{row.summary.split("\n", 1)[0]}</Td>
+        <Td dataLabel="Summary" modifier="truncate">
+          {row.summary.split("\n", 1)[0]}
+        </Td>
       </Tr>
       {isExpanded && (
         <Tr isExpanded>
           <Td colSpan={COLUMN_COUNT} noPadding>
             <ExpandableRowContent>
+              <Content component="p">{row.summary}</Content>
               <AffectedComponents vmId={vmId} cve={row.cve} />
             </ExpandableRowContent>
           </Td>

@@ -86,7 +86,7 @@ function PackageRow({ row }: { readonly row: VMComponentRow }) {
       <Td dataLabel="Module">{row.module === "" ? "None" : row.module}</Td>
       <Td dataLabel="Repository">
         {row.repoid === "" ? "Unknown" : row.repoid}
-        {row.repoidSource !== "" && <div>from {row.repoidSource.replaceAll("_", " ")}</div>}
+        {row.repoid !== "" && <div>from {row.repoidSource.replaceAll("_", " ")}</div>}
       </Td>
       <Td dataLabel="Status">
         <ScanStatus row={row} />
