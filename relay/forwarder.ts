@@ -84,7 +84,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       case "acknowledgement":
         return acknowledge(message.value, current);
       case "want":
-        return current.send(message.value.cid as Cid);
+        return current.want(message.value.cid as Cid);
       case undefined:
         return; // of a newer Sensor
     }
@@ -128,6 +128,8 @@ interface Session {
   greeted: boolean;
   requests(): AsyncIterable<ForwardRequest>;
   send(cid: Cid): void;
+  /** Sends it, unless it has gone since Sensor was told that it is here: the want has crossed it then. */
+  want(cid: Cid): void;
   answered(cid: Cid): void;
 }
 
@@ -138,17 +140,17 @@ interface SessionDeps extends ForwarderDeps {
 
 function createSession({ spool, rate, clock, log, metrics, hello, heldUntil, signal }: SessionDeps): Session {
   const toSend = new Set<Cid>();
-  /** CIDs that Sensor has been told of on this stream, and when. */
-  const offeredAt = new Map<Cid, number>();
+  /** What Sensor has been told of on this stream, by digest or whole, and not answered. */
+  const told = new Map<Cid, { readonly atMs: number; readonly whole: boolean }>();
   let wake = (): void => {};
 
   function offer(cids: Iterable<Cid>): ForwardRequest[] {
     const digests: Digest[] = [];
     for (const cid of cids) {
       const entry = spool.entry(cid);
-      offeredAt.delete(cid);
+      told.delete(cid);
       if (entry === undefined) continue;
-      offeredAt.set(cid, clock.now());
+      told.set(cid, { atMs: clock.now(), whole: false });
       digests.push(create(DigestSchema, { cid, digest: Buffer.from(entry.digest, "hex") }));
     }
     return Array.from({ length: Math.ceil(digests.length / DIGESTS_PER_MESSAGE) }, (_, i) => {
@@ -173,7 +175,7 @@ function createSession({ spool, rate, clock, log, metrics, hello, heldUntil, sig
 
   function overdue(): Cid[] {
     const before = clock.now() - OFFER_AGAIN_MS;
-    return [...offeredAt].flatMap(([cid, at]) => (at <= before && !toSend.has(cid) ? cid : []));
+    return [...told].flatMap(([cid, { atMs }]) => (atMs <= before && !toSend.has(cid) ? cid : []));
   }
 
   async function take(cid: Cid): Promise<ForwardRequest | undefined> {
@@ -181,7 +183,7 @@ function createSession({ spool, rate, clock, log, metrics, hello, heldUntil, sig
     const report = await spool.read(cid);
     if (report === undefined) return undefined;
     rate.spend(cid, clock.now());
-    offeredAt.set(cid, clock.now());
+    told.set(cid, { atMs: clock.now(), whole: true });
     metrics.sent();
     log.debug({ cid, digest: report.digest.slice(0, 12), bytes: report.size }, "report sent");
     return reportRequest(report);
@@ -189,7 +191,7 @@ function createSession({ spool, rate, clock, log, metrics, hello, heldUntil, sig
 
   async function* requests(): AsyncGenerator<ForwardRequest> {
     yield create(ForwardRequestSchema, { message: { case: "hello", value: hello } });
-    yield* offer([...spool.entries()].map(({ cid }) => cid));
+    yield* offer([...spool.entries()].map(({ cid }) => cid).filter((cid) => !toSend.has(cid)));
     while (!signal.aborted) {
       const woken = new Promise<void>((resolve) => {
         wake = resolve;
@@ -208,14 +210,18 @@ function createSession({ spool, rate, clock, log, metrics, hello, heldUntil, sig
   }
 
   signal.addEventListener("abort", () => wake(), { once: true });
+  const send = (cid: Cid): void => {
+    toSend.add(cid);
+    wake();
+  };
   return {
     greeted: false,
     requests,
-    send(cid) {
-      toSend.add(cid);
-      wake();
+    send,
+    want(cid) {
+      if (told.get(cid)?.whole !== true) send(cid);
     },
-    answered: (cid) => offeredAt.delete(cid),
+    answered: (cid) => void told.delete(cid),
   };
 }
 

@@ -10,8 +10,8 @@ export interface RelayMetrics {
   readonly registry: Registry;
   accepted(): void;
   received(bytes: number): void;
-  /** By a reason of RelayErrorCode. */
-  refused(reason: string): void;
+  /** By the reason that the guest is told. */
+  rejected(reason: string): void;
   sent(): void;
   acknowledged(outcome: StatusFrame_Outcome): void;
   /** Gauges that are read when they are asked for. */
@@ -32,7 +32,7 @@ export function createRelayMetrics(): RelayMetrics {
   const receivedBytes = counter("index_report_bytes_received_total", "Bytes of the reports read whole");
   const mismatching = counter("index_reports_mismatching_vsock_cid_total", "Reports that claimed another CID than their connection's");
   const acquisitionFailures = counter("sem_acquisition_failures_total", "Connections refused because too many were open", ["reason"]);
-  const refused = counter("index_reports_refused_total", "Reports that were not kept, by reason", ["reason"]);
+  const rejected = counter("index_reports_rejected_total", "Reports that were not kept, by the reason that the guest was told", ["reason"]);
   const sent = counter("index_reports_sent_total", "Reports sent to Sensor", ["failed"]);
   const acknowledged = counter("acks_received_total", "Acknowledgements of Sensor and Central, by outcome", ["outcome"]);
   const gauge = (name: string, help: string, read: () => number): Gauge =>
@@ -51,10 +51,10 @@ export function createRelayMetrics(): RelayMetrics {
       received.inc();
       receivedBytes.inc(bytes);
     },
-    refused(reason) {
-      refused.inc({ reason });
+    rejected(reason) {
+      rejected.inc({ reason });
       if (reason === "cid_mismatch") mismatching.inc();
-      if (reason === "busy") acquisitionFailures.inc({ reason: "busy" });
+      if (reason === "busy") acquisitionFailures.inc({ reason });
     },
     sent: () => sent.inc({ failed: "false" }),
     acknowledged: (outcome) => acknowledged.inc({ outcome: StatusFrame_Outcome[outcome].toLowerCase() }),

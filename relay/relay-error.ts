@@ -1,12 +1,13 @@
-import type { FormatErrorCode } from "@guestscan/formats/format-error";
-
 /** Why the relay does not keep a report; the status frame's `reason`. The first group may be sent again, the second never as it is. */
 export type RelayErrorCode =
   | "busy"
   | "too_slow"
   | "spool_full"
   | "spool_failed"
-  | FormatErrorCode
+  | "empty"
+  | "truncated"
+  | "too_large"
+  | "malformed"
   | "cid_mismatch"
   | "reserved_cid"
   | "superseded"

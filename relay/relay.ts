@@ -10,7 +10,7 @@ import type { Admission, ConnectionBudget } from "./connection-budget.ts";
 import type { Guest } from "./hybrid-listener.ts";
 import type { RelayMetrics } from "./metrics.ts";
 import { type ReadLimits, readReport } from "./read-report.ts";
-import { RelayError } from "./relay-error.ts";
+import { RelayError, type RelayErrorCode } from "./relay-error.ts";
 import type { Spool } from "./spool.ts";
 import { type Answer, encodeAnswer, type RelayOffers } from "./status-frame.ts";
 
@@ -39,6 +39,9 @@ export interface Relay {
 
 /** A guest that does not take its answer is cut off. */
 const LINGER_MS = 1_000;
+
+/** Refused for its number or its sender, before a byte is read: such connections must not pile up. */
+const UNREAD: ReadonlySet<RelayErrorCode> = new Set(["busy", "reserved_cid"]);
 
 export function createRelay(deps: RelayDeps): Relay {
   const { spool, budget, clock, log, metrics } = deps;
@@ -86,7 +89,7 @@ export function createRelay(deps: RelayDeps): Relay {
     const admission = budget.admit(cid);
     try {
       const bytes = await readReport(stream, admission, deps.limits, clock);
-      if (bytes.length === 0) return { kind: "offers" };
+      if (bytes.length === 0) throw new RelayError("empty", "no report was sent"); // by an agent that wants to learn the offers, or by mistake
       metrics.received(bytes.length);
       seen.bytes = bytes.length;
       return await keepAndWait(cid, bytes, admission);
@@ -106,11 +109,12 @@ export function createRelay(deps: RelayDeps): Relay {
         answer = await answerTo(guest, seen);
       } catch (error) {
         const refusal = error instanceof RelayError ? error : new RelayError("spool_failed", "the relay failed", { cause: error });
-        metrics.refused(refusal.code);
         answer = { kind: "refused", error: refusal };
       }
+      if (answer.kind === "refused") metrics.rejected(answer.error.code);
+      if (answer.kind === "rejected") metrics.rejected(answer.reason);
       logOutcome(log.child({ cid, port, ...seen }), answer);
-      const lingerMs = answer.kind === "refused" && answer.error.code === "busy" ? 0 : LINGER_MS; // what was refused for its number must not pile up
+      const lingerMs = answer.kind === "refused" && UNREAD.has(answer.error.code) ? 0 : LINGER_MS;
       await finish(stream, encodeAnswer(answer, deps.offers()), clock, lingerMs);
     },
     acknowledge(cid, digest, { outcome, reason, message }) {
@@ -130,7 +134,8 @@ function scan(bytes: Buffer): ScannedReport {
   try {
     return scanReport(bytes);
   } catch (error) {
-    if (error instanceof FormatError) throw new RelayError(error.code, error.message, { cause: error });
+    if (error instanceof FormatError)
+      throw new RelayError(error.code === "too_large" ? "too_large" : "malformed", error.message, { cause: error });
     throw error;
   }
 }
@@ -159,8 +164,6 @@ function finish(stream: Duplex, frame: Uint8Array, clock: Clock, lingerMs: numbe
 
 function logOutcome(log: Logger, answer: Answer): void {
   switch (answer.kind) {
-    case "offers":
-      return log.debug("offers asked for");
     case "stored":
       return log.info({ digest: answer.digest.slice(0, 12) }, "report stored");
     case "queued":

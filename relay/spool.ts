@@ -65,17 +65,19 @@ export async function openSpool({ files, maxBytes, log }: SpoolOptions): Promise
     if (held !== undefined && isOlder(entry, held)) {
       throw new RelayError("superseded", `report ${entry.sequence} of this boot came after report ${held.sequence}`);
     }
-    if (bytes - (held?.size ?? 0) + entry.size > maxBytes) {
+    const growth = entry.size - (held?.size ?? 0);
+    if (bytes + growth > maxBytes) {
       throw new RelayError("spool_full", `the spool holds ${bytes} bytes of ${maxBytes} that Central has not taken yet`);
     }
-    setEntry(entry.cid, entry); // before the write, so that writes at the same time share the bound
+    bytes += growth; // before the write, so that writes at the same time share the bound
     try {
       await files.writeDurably(fileName(entry.cid), encodeSpoolRecord(report));
     } catch (cause) {
-      // Which of the two the disk has is not known: none is promised, and the old one, if it is there, is sent again after a restart.
-      setEntry(entry.cid, held);
+      // Which of the two the disk has is not known: none is promised, and the one that is there is sent.
+      bytes -= growth;
       throw new RelayError("spool_failed", "the report could not be written to the spool", { cause });
     }
+    entries.set(entry.cid, entry);
     return true;
   }
 

@@ -4,8 +4,6 @@ import type { RelayError, RelayErrorCode } from "./relay-error.ts";
 
 /** What a guest is told of its report. */
 export type Answer =
-  /** It sent nothing, to learn the offers. */
-  | { readonly kind: "offers" }
   | { readonly kind: "stored"; readonly digest: string }
   /** With Central's or Sensor's reason, if one has been given, why it is still here. */
   | { readonly kind: "queued"; readonly digest: string; readonly reason: string; readonly message: string }
@@ -27,8 +25,9 @@ const ADVICE: Partial<Record<RelayErrorCode, string>> = {
   too_large: "raise the setting on the relay, or upgrade the agent",
   cid_mismatch: "the agent must read its CID from /dev/vsock of the machine that it runs in",
   reserved_cid: "reports come from guests, not from the host",
+  empty: "what this relay takes is in the offers",
   truncated: "run the agent again",
-  malformed: "run an agent of a version that this relay knows",
+  malformed: "run the agent again, and check that its version fits this relay",
 };
 
 export function encodeAnswer(answer: Answer, { maxReportBytes, relayVersion }: RelayOffers): Uint8Array {
@@ -38,8 +37,6 @@ export function encodeAnswer(answer: Answer, { maxReportBytes, relayVersion }: R
 
 function outcomeOf(answer: Answer): MessageInitShape<typeof StatusFrameSchema> {
   switch (answer.kind) {
-    case "offers":
-      return { outcome: StatusFrame_Outcome.UNSPECIFIED };
     case "stored":
       return { outcome: StatusFrame_Outcome.STORED, digest: Buffer.from(answer.digest, "hex") };
     case "queued":
@@ -47,15 +44,17 @@ function outcomeOf(answer: Answer): MessageInitShape<typeof StatusFrameSchema> {
       const outcome = answer.kind === "queued" ? StatusFrame_Outcome.QUEUED : StatusFrame_Outcome.REJECTED;
       return { outcome, reason: answer.reason, message: answer.message, digest: Buffer.from(answer.digest, "hex") };
     }
-    case "refused": {
-      const { code, message, retryable } = answer.error;
-      const advice = ADVICE[code];
-      return {
-        outcome: retryable ? StatusFrame_Outcome.RETRY : StatusFrame_Outcome.REJECTED,
-        reason: code,
-        message: advice === undefined ? message : `${message}; ${advice}`,
-        retryAfterMs: retryable ? BigInt(RETRY_AFTER_MS) : 0n,
-      };
-    }
+    case "refused":
+      return refusal(answer.error);
   }
+}
+
+function refusal({ code, message, retryable }: RelayError): MessageInitShape<typeof StatusFrameSchema> {
+  const advice = ADVICE[code];
+  return {
+    outcome: retryable ? StatusFrame_Outcome.RETRY : StatusFrame_Outcome.REJECTED,
+    reason: code,
+    message: advice === undefined ? message : `${message}; ${advice}`,
+    retryAfterMs: retryable ? BigInt(RETRY_AFTER_MS) : 0n,
+  };
 }

@@ -53,7 +53,7 @@ export function createCentralClient(deps: CentralClientDeps): CentralClient {
         current.greeted = true;
         return;
       case "want":
-        return current.sendReport(message.value.virtualMachineId, clock.now());
+        return current.want(message.value.virtualMachineId);
       case "acknowledgement":
         return acknowledge(message.value, current);
       case undefined:

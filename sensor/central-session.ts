@@ -19,6 +19,8 @@ export interface CentralSession extends CentralStream {
   requests(): AsyncIterable<ConnectRequest>;
   /** Sends the virtual machine's report, not before `atMs`. */
   sendReport(machineId: string, atMs: number): void;
+  /** Sends it, unless it has gone since Central was told that it is here: the want has crossed it then. */
+  want(machineId: string): void;
   /** Central has spoken of this report. */
   answered(machineId: string): void;
 }
@@ -42,7 +44,8 @@ export function createCentralSession({ fleet, held, clock, metrics, hello, signa
   /** By virtual machine, in the order of the changes; null says that it is gone. */
   const changes = new Map<string, VirtualMachine | null>();
   const sendAt = new Map<string, number>();
-  const offeredAt = new Map<string, number>();
+  /** What Central has been told of on this stream, by digest or whole, and not answered. */
+  const told = new Map<string, { readonly atMs: number; readonly whole: boolean }>();
   let wake = (): void => {};
 
   function change(id: string, machine: VirtualMachine | null): void {
@@ -61,9 +64,9 @@ export function createCentralSession({ fleet, held, clock, metrics, hello, signa
   function* offer(machineIds: readonly string[]): Generator<ConnectRequest> {
     const digests = machineIds.flatMap((id): Digest[] => {
       const report = held.get(id);
-      offeredAt.delete(id);
+      told.delete(id);
       if (report === undefined) return [];
-      offeredAt.set(id, clock.now());
+      told.set(id, { atMs: clock.now(), whole: false });
       return [create(DigestSchema, { virtualMachineId: id, digest: Uint8Array.from(Buffer.from(report.digest, "hex")) })];
     });
     for (let i = 0; i < digests.length; i += DIGESTS_PER_MESSAGE) {
@@ -75,7 +78,7 @@ export function createCentralSession({ fleet, held, clock, metrics, hello, signa
     sendAt.delete(id);
     const report = held.get(id);
     if (report === undefined) return undefined;
-    offeredAt.set(id, clock.now());
+    told.set(id, { atMs: clock.now(), whole: true });
     metrics.sent();
     const { cid, digest, bootId, sequence, receivedAtMs } = report;
     return request({
@@ -105,7 +108,7 @@ export function createCentralSession({ fleet, held, clock, metrics, hello, signa
 
   function overdue(): readonly string[] {
     const before = clock.now() - OFFER_AGAIN_MS;
-    return [...offeredAt].flatMap(([id, at]) => (at <= before && !sendAt.has(id) ? id : []));
+    return [...told].flatMap(([id, { atMs }]) => (atMs <= before && !sendAt.has(id) ? id : []));
   }
 
   async function* requests(): AsyncGenerator<ConnectRequest> {
@@ -144,7 +147,10 @@ export function createCentralSession({ fleet, held, clock, metrics, hello, signa
     greeted: false,
     requests,
     sendReport,
-    answered: (id) => void offeredAt.delete(id),
+    want(id) {
+      if (told.get(id)?.whole !== true) sendReport(id, clock.now());
+    },
+    answered: (id) => void told.delete(id),
     machineChanged: (machine) => change(machine.id, machine),
     machineRemoved: (id) => change(id, null),
     reportHeld: (id) => sendReport(id, clock.now()),
