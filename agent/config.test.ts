@@ -14,6 +14,7 @@ const DEFAULTS: Config = {
   daemon: false,
   indexIntervalMs: 300_000,
   warnings: [],
+  proxies: {},
 };
 
 const read = (args: readonly string[], environment: NodeJS.ProcessEnv = {}) => readConfig(args, environment, "1.2.3");
@@ -69,6 +70,11 @@ describe("settings", () => {
       [],
       { ROX_AGENT_HOSTPATH: "/host", ROX_CENTRAL_PORT: "1" },
       { warnings: ["ROX_AGENT_HOSTPATH is no setting of the agent; did you mean ROX_AGENT_HOST_PATH?"] },
+    ],
+    [
+      [],
+      { https_proxy: "http://proxy:3128", NO_PROXY: "example.org", PATH: "/bin" },
+      { proxies: { https_proxy: "http://proxy:3128", NO_PROXY: "example.org" } },
     ],
   ])("%j with %j", (args, environment, expected) => {
     expect(read(args, environment)).toStrictEqual({ kind: "run", config: { ...DEFAULTS, ...expected } });

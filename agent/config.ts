@@ -10,6 +10,8 @@ export interface Config {
   readonly addresses: readonly Address[];
   /** "" for none. */
   readonly repoCpeUrl: string;
+  /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY, in either case. */
+  readonly proxies: NodeJS.ProcessEnv;
   readonly timeoutMs: number;
   readonly verbose: boolean;
   readonly dryRun: boolean;
@@ -78,7 +80,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
   try {
     const fromEnvironment = readEnvironment(environment);
     command.parse(args, { from: "user" });
-    return { kind: "run", config: toConfig({ ...fromEnvironment, ...command.opts<Values>() }, unknownVariables(environment)) };
+    return { kind: "run", config: toConfig({ ...fromEnvironment, ...command.opts<Values>() }, environment) };
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { kind: "print", text: output.join("") };
@@ -133,7 +135,7 @@ function unknownVariables(environment: NodeJS.ProcessEnv): readonly string[] {
   return unknown.map((name) => `${name} is no setting of the agent; did you mean ${nearest(name, known)}?`);
 }
 
-function toConfig(values: Values, warnings: readonly string[]): Config {
+function toConfig(values: Values, environment: NodeJS.ProcessEnv): Config {
   const ports = values.port === undefined ? DEFAULT_PORTS : [values.port];
   return {
     hostPath: values.hostPath ?? "/",
@@ -144,7 +146,8 @@ function toConfig(values: Values, warnings: readonly string[]): Config {
     dryRun: values.dryRun ?? false,
     daemon: values.daemon ?? false,
     indexIntervalMs: values.indexInterval ?? 300_000,
-    warnings,
+    warnings: unknownVariables(environment),
+    proxies: Object.fromEntries(Object.entries(environment).filter(([name]) => /^(?:https?|no)_proxy$/i.test(name))),
   };
 }
 

@@ -13,21 +13,28 @@ const MAX_BLOCKS = 32;
  */
 export function createFileSource(fd: number, size: number): ByteSource {
   /** By block number, the longest unused first. */
-  const blocks = new Map<number, Uint8Array>();
+  const blocks = new Map<number, Block>();
 
   function block(number: number): Uint8Array {
     const known = blocks.get(number);
     if (known !== undefined) {
       blocks.delete(number);
       blocks.set(number, known);
-      return known;
+      return known.bytes;
     }
     const start = number * BLOCK_BYTES;
-    const bytes = readFully(fd, start, Math.min(BLOCK_BYTES, size - start));
-    const oldest = blocks.size >= MAX_BLOCKS ? blocks.keys().next().value : undefined;
-    if (oldest !== undefined) blocks.delete(oldest);
-    blocks.set(number, bytes);
+    const memory = takeMemory();
+    const bytes = readFully(fd, start, memory.subarray(0, Math.min(BLOCK_BYTES, size - start)));
+    blocks.set(number, { memory, bytes });
     return bytes;
+  }
+
+  /** That of the longest unused block once there are enough: a large file must not leave its size in garbage behind. */
+  function takeMemory(): Uint8Array {
+    const [oldest] = blocks.size < MAX_BLOCKS ? [] : blocks;
+    if (oldest === undefined) return new Uint8Array(BLOCK_BYTES);
+    blocks.delete(oldest[0]);
+    return oldest[1].memory;
   }
 
   return {
@@ -38,20 +45,26 @@ export function createFileSource(fd: number, size: number): ByteSource {
       const [first, last] = [Math.floor(offset / BLOCK_BYTES), Math.floor((end - 1) / BLOCK_BYTES)];
       const start = offset - first * BLOCK_BYTES;
       if (first === last) return block(first).subarray(start, start + (end - offset));
-      return readFully(fd, offset, end - offset);
+      return readFully(fd, offset, new Uint8Array(end - offset));
     },
   };
 }
 
-function readFully(fd: number, offset: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
+interface Block {
+  readonly memory: Uint8Array;
+  /** The part of it that the file fills. */
+  readonly bytes: Uint8Array;
+}
+
+/** Fills `target`, and returns the part that the file had bytes for. */
+function readFully(fd: number, offset: number, target: Uint8Array): Uint8Array {
   let filled = 0;
-  while (filled < length) {
-    const count = readSome(fd, bytes.subarray(filled), offset + filled);
+  while (filled < target.length) {
+    const count = readSome(fd, target.subarray(filled), offset + filled);
     if (count === 0) break;
     filled += count;
   }
-  return bytes.subarray(0, filled);
+  return target.subarray(0, filled);
 }
 
 function readSome(fd: number, target: Uint8Array, offset: number): number {

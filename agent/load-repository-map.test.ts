@@ -28,8 +28,8 @@ async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/map.json`;
 }
 
-const messageOf = (url: string, timeoutMs = 10_000): Promise<string> =>
-  loadRepositoryMap(url, timeoutMs).then(
+const messageOf = (url: string, timeoutMs = 10_000, environment: NodeJS.ProcessEnv = {}): Promise<string> =>
+  loadRepositoryMap(url, timeoutMs, environment).then(
     () => "",
     (error: unknown) => (error instanceof RepositoryMapError ? error.message : Promise.reject(error)),
   );
@@ -66,6 +66,14 @@ describe("refusals name the URL and the reason", () => {
     await expect(messageOf(await serve((_request, response) => response.writeHead(404).end("no")))).resolves.toContain(
       "the server answered 404",
     );
+  });
+
+  test.each([
+    ["to itself", "/map.json", "it is redirected more than 5 times"],
+    ["to a file", "file:///etc/passwd", "it is redirected to file:"],
+    ["to nowhere", "http://[", "Invalid URL"],
+  ])("a redirection %s", async (_name, location, reason) => {
+    await expect(messageOf(await serve((_request, response) => response.writeHead(302, { location }).end()))).resolves.toContain(reason);
   });
 
   test("an answer without an end", async () => {
@@ -106,8 +114,19 @@ describe("a map is read", () => {
   test("from a server that first sends elsewhere", async () => {
     const url = await serve((request, response) => {
       if (request.url === "/map.json") response.writeHead(302, { location: "/moved" }).end();
-      else response.end(MAP);
+      else response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync(MAP));
     });
     await expect(loadRepositoryMap(url, 10_000)).resolves.toStrictEqual(EXPECTED);
+  });
+
+  test("through the proxy that the environment names, unless it is excepted", async () => {
+    const proxy = await serve((request, response) =>
+      response.writeHead(request.url === "http://map.example/map.json" ? 200 : 502).end(MAP),
+    );
+    await expect(loadRepositoryMap("http://map.example/map.json", 10_000, { http_proxy: proxy })).resolves.toStrictEqual(EXPECTED);
+    await expect(messageOf("http://127.0.0.1:1/map.json", 10_000, { http_proxy: proxy })).resolves.toContain("the server answered 502");
+    await expect(messageOf("http://127.0.0.1:1/map.json", 10_000, { http_proxy: proxy, no_proxy: "127.0.0.1" })).resolves.toContain(
+      "ECONNREFUSED",
+    );
   });
 });

@@ -41,7 +41,7 @@ async function main(): Promise<number> {
     now,
     bootClock: createBootClock("/proc"),
     print: (text) => process.stdout.write(text),
-    loadMap: cacheRepositoryMap((url) => loadRepositoryMap(url, config.timeoutMs), now),
+    loadMap: cacheRepositoryMap((url) => loadRepositoryMap(url, config.timeoutMs, config.proxies), now),
   };
   if (!config.daemon) return (await runOnce(config, deps)).exitCode;
   const stop = new AbortController();
