@@ -143,7 +143,8 @@ export function listComponentsOfVm(
   return { components: page.rows.map(({ judged, findings }) => toComponentRow(vm, judged, findings.length)), totalCount: page.totalCount };
 }
 
-function byPackage({ judged: { package: a } }: SelectedPackage, { judged: { package: b } }: SelectedPackage): number {
+/** By name, version, architecture. */
+export function byPackage({ judged: { package: a } }: SelectedPackage, { judged: { package: b } }: SelectedPackage): number {
   return compareText(a.name, b.name) || compareText(a.evr, b.evr) || compareText(a.arch, b.arch);
 }
 

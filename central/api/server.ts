@@ -198,5 +198,6 @@ function answerError(error: Error & { readonly statusCode?: number }, request: F
   const status = error.statusCode ?? 500;
   if (status >= 500) request.log.error({ err: error }, "a request failed");
   const message = status >= 500 ? "internal error: the log of Central has the cause" : error.message;
-  return reply.code(status).send(errorBody(status >= 500 ? Code.Internal : Code.InvalidArgument, message));
+  const code = status >= 500 ? Code.Internal : status === 403 ? Code.PermissionDenied : Code.InvalidArgument;
+  return reply.code(status).send(errorBody(code, message));
 }

@@ -21,6 +21,7 @@ import { cveOf, cvssOf } from "../fleet/packed-finding.ts";
 import { isUnsupported, type ScanStateName, scanStateOf } from "../fleet/scan-state.ts";
 import { countBySeverity } from "./counts.ts";
 import { timeField, toCounts, toEmbeddedVulnerability } from "./finding-messages.ts";
+import { byPackage } from "./findings-of-vm.ts";
 import { guestOsOf, scannedOsOf } from "./guest-os.ts";
 import type { SelectedPackage, SelectedVm } from "./selection.ts";
 
@@ -54,7 +55,7 @@ export function toVirtualMachine(
             ...timeField("scanTime", vm.scan.scannedAt),
             operatingSystem: scannedOsOf(vm),
             notes: osNotes(vm),
-            components: selected.packages.map((pkg) => toScanComponent(pkg, deps, stripDescription)),
+            components: selected.packages.toSorted(byPackage).map((pkg) => toScanComponent(pkg, deps, stripDescription)),
           },
         }),
     scanState: toScanState(vm, deps),

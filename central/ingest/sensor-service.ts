@@ -100,6 +100,7 @@ async function removeUnnamed({ db, fleet, log }: IngestDeps, clusterId: string, 
 async function takeReport(deps: IngestDeps, clusterId: string, { virtualMachineId, cid, digest, report }: Report): Promise<ReportOutcome> {
   try {
     const outcome = await storeReport(deps, { clusterId, id: virtualMachineId }, { cid, digest, bytes: report });
+    deps.countReport(outcome.kind);
     if (outcome.kind !== "stored")
       deps.log.warn({ clusterId, vm: virtualMachineId, reason: outcome.reason, detail: outcome.message }, "a report was not stored");
     return outcome;
