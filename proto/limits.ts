@@ -9,6 +9,9 @@ export const MAX_REPORT_BYTES = 16384 * 1024;
 /** A message of our streams: the largest report and what goes around it, in bytes. */
 export const MAX_STREAM_MESSAGE_BYTES = MAX_REPORT_BYTES + 64 * 1024;
 
+/** What an HTTP/2 session that carries such messages may hold, in Node's unit for it, 10^6 bytes: with Node's default of 10 the sender of a larger message stalls for ever. */
+export const MAX_SESSION_MEMORY_MB = 64;
+
 /** Ports on which the relay hears guests when none is set: upstream's relay and agent differ in their documented defaults. */
 export const VSOCK_PORTS = [818, 1024] as const;
 

@@ -93,7 +93,7 @@ async function start({
     files: files(await openSpoolFiles(invocation.config.spoolDir)),
     connect: createSensorLink(sensor, certsDir),
     clock,
-    random: () => 0,
+    random: () => 0.05,
     log: pino({ level: "silent" }),
     version: "0.1.0",
   });
@@ -216,6 +216,12 @@ describe("keeps and forwards", () => {
     expect(hexDigest(sensor.reports[0]?.report ?? Buffer.alloc(0))).toBe(hexDigest(REAL));
     expect(sensor.reports.map(({ cid }) => cid)).toStrictEqual([42, 43, 4_294_967_295]);
     await expect.poll(() => readdirSync(join(dir, "spool"))).toStrictEqual([]);
+  });
+
+  test("a report of the largest size that can be set", async () => {
+    const sensor = await scripted(storeAll);
+    await start({ sensor: `127.0.0.1:${sensor.port}`, flags: ["--max-report-kb", "16384"] });
+    expect(await send(42, upstreamReport(42, "x".repeat(16 * 1024 * 1024 - 100)))).toBe("STORED");
   });
 
   test("order and digest of our agent's envelope", async () => {

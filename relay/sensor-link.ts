@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { type ForwardRequest, type ForwardResponse, RelayService } from "@guestscan/proto/gen/guestscan/relay/v1/relay_pb";
-import { MAX_STREAM_MESSAGE_BYTES } from "@guestscan/proto/limits";
+import { MAX_SESSION_MEMORY_MB, MAX_STREAM_MESSAGE_BYTES } from "@guestscan/proto/limits";
 import type { ConnectSensor } from "./forwarder.ts";
 
 const PING = { pingIntervalMs: 10_000, pingTimeoutMs: 5_000 }; // a Sensor that is gone without a word is noticed within 15 s
@@ -16,7 +16,8 @@ export function createSensorLink(authority: string, certsDir: string): ConnectSe
   return async function* connect(requests: AsyncIterable<ForwardRequest>, signal: AbortSignal): AsyncGenerator<ForwardResponse> {
     const [ca, cert, key] = await Promise.all(["ca.pem", "cert.pem", "key.pem"].map((name) => readFile(join(certsDir, name))));
     const baseUrl = `https://${authority}`;
-    const sessionManager = new Http2SessionManager(baseUrl, PING, { ca, cert, key, servername: "sensor.guestscan", minVersion: "TLSv1.3" });
+    const tls = { ca, cert, key, servername: "sensor.guestscan", minVersion: "TLSv1.3" } as const;
+    const sessionManager = new Http2SessionManager(baseUrl, PING, { ...tls, maxSessionMemory: MAX_SESSION_MEMORY_MB });
     const limits = { readMaxBytes: MAX_STREAM_MESSAGE_BYTES, writeMaxBytes: MAX_STREAM_MESSAGE_BYTES };
     try {
       yield* createClient(RelayService, createGrpcTransport({ baseUrl, sessionManager, ...limits })).forward(requests, { signal });

@@ -3,7 +3,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { RelayService } from "@guestscan/proto/gen/guestscan/relay/v1/relay_pb";
 import { VirtualMachineIndexReportService } from "@guestscan/proto/gen/sensor/virtual_machine_iservice_pb";
-import { MAX_STREAM_MESSAGE_BYTES } from "@guestscan/proto/limits";
+import { MAX_SESSION_MEMORY_MB, MAX_STREAM_MESSAGE_BYTES } from "@guestscan/proto/limits";
 import type { Certificates } from "./certificates.ts";
 import { peerOf } from "./peer.ts";
 
@@ -24,7 +24,6 @@ export interface GrpcServerOptions {
 }
 
 const STREAM_WINDOW_BYTES = 1024 * 1024;
-const SESSION_MEMORY_MB = 64; // a session may hold a report of the largest size
 
 /** gRPC over HTTP/2 with TLS 1.3; clients without a certificate of our authority do not get past the handshake. */
 export async function openGrpcServer({ host, port, certificates, relayService, upstreamService }: GrpcServerOptions): Promise<GrpcServer> {
@@ -43,7 +42,7 @@ export async function openGrpcServer({ host, port, certificates, relayService, u
       requestCert: true,
       rejectUnauthorized: true,
       minVersion: "TLSv1.3",
-      maxSessionMemory: SESSION_MEMORY_MB,
+      maxSessionMemory: MAX_SESSION_MEMORY_MB,
       settings: { initialWindowSize: STREAM_WINDOW_BYTES },
     },
     handler,
