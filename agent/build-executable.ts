@@ -36,7 +36,7 @@ async function buildExecutable(): Promise<void> {
   ];
   await bundleAgent(main);
   writeFileSync(config, JSON.stringify({ main, output, disableExperimentalSEAWarning: true, useCodeCache: true, execArgv: EXEC_ARGV }));
-  execFileSync(node, ["--experimental-sea-config", config], { stdio: "pipe" });
+  execFileSync(node, [...EXEC_ARGV, "--experimental-sea-config", config], { stdio: "pipe" }); // a code cache counts only under the flags that it was made with
   copyFileSync(node, executable);
   chmodSync(executable, 0o755);
   strip(executable);

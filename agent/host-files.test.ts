@@ -40,19 +40,19 @@ const LINKS = [
 
 describe("refusals", () => {
   test.each([
-    ["a pipe, without waiting for its writer", () => files.open("etc/fifo"), "not_a_file"],
-    ["a folder", () => files.open("etc/folder"), "not_a_file"],
-    ["a link to itself", () => files.open("etc/loop"), "link_loop"],
+    ["a pipe, without waiting for its writer", () => files.open("etc/fifo", 2 ** 31), "not_a_file"],
+    ["a folder", () => files.open("etc/folder", 2 ** 31), "not_a_file"],
+    ["a link to itself", () => files.open("etc/loop", 2 ** 31), "link_loop"],
     ["two links to each other", () => files.resolve("etc/ping/x"), "link_loop"],
     ["a list of a file that links in a circle", () => files.list("etc/loop"), "link_loop"],
     ["a file that is larger than asked for", () => files.read("etc/file", 6), "too_large"],
-    ["a name that is too long", () => files.open("x".repeat(300)), "unreadable"],
+    ["a name that is too long", () => files.open("x".repeat(300), 2 ** 31), "unreadable"],
   ])("%s", (_name, work, code) => {
     expect(codeOf(work)).toBe(code);
   });
 
   test.each(["etc/none", "none/none", "etc/file/none", "etc/nowhere", "etc/through-file", "etc/outside"])("%s is not there", (path) => {
-    expect([files.open(path), files.read(path, 10), files.resolve(path), files.list(path)]).toStrictEqual([
+    expect([files.open(path, 2 ** 31), files.read(path, 10), files.resolve(path), files.list(path)]).toStrictEqual([
       undefined,
       undefined,
       undefined,
@@ -107,7 +107,7 @@ describe("reading at any place gives the file's bytes", () => {
     [4 * 65_536 + 65_000, 2000],
   ])("%d bytes at most from %d", (offset, length) => {
     writeFileSync(join(host, "etc/large"), bytes);
-    const file = files.open("etc/large");
+    const file = files.open("etc/large", 2 ** 31);
     expect(file?.source.size).toBe(size);
     for (let round = 0; round < 2; round++)
       expect(Buffer.compare(file?.source.read(offset, length) ?? bytes, bytes.subarray(offset, offset + length))).toBe(0);
@@ -118,7 +118,7 @@ describe("reading at any place gives the file's bytes", () => {
     writeFileSync(join(host, "etc/huge"), "");
     truncateSync(join(host, "etc/huge"), 64 * 65_536);
     appendFileSync(join(host, "etc/huge"), "end");
-    const file = files.open("etc/huge");
+    const file = files.open("etc/huge", 2 ** 31);
     const offsets = Array.from({ length: 65 }, (_, index) => index * 65_536);
     const read = [...offsets, ...offsets.toReversed()].map((offset) => Buffer.from(file?.source.read(offset, 3) ?? []).toString());
     const zeros = Array.from({ length: 64 }, () => "\0\0\0");
@@ -128,7 +128,7 @@ describe("reading at any place gives the file's bytes", () => {
 
   test("a file that shrinks gives less, and its state changes", () => {
     writeFileSync(join(host, "etc/shrinks"), bytes);
-    const file = files.open("etc/shrinks");
+    const file = files.open("etc/shrinks", 2 ** 31);
     const before = file?.state();
     truncateSync(join(host, "etc/shrinks"), 10);
     expect([

@@ -11,9 +11,9 @@ import { HostFileError } from "./host-file-error.ts";
 export interface HostFiles {
   /** The path with its links resolved; undefined where nothing is there. Throws "link_loop", "unreadable". */
   resolve(path: string): string | undefined;
-  /** undefined where nothing is there. Throws "not_a_file", "unreadable", "link_loop". The caller closes it. */
-  open(path: string): HostFile | undefined;
-  /** The content of a small file; undefined where nothing is there. Throws as `open` does, and "too_large". */
+  /** undefined where nothing is there. Throws "not_a_file", "unreadable", "link_loop", "too_large". The caller closes it. */
+  open(path: string, maxBytes: number): HostFile | undefined;
+  /** The content of a small file; undefined where nothing is there. Throws as `open` does. */
   read(path: string, maxBytes: number): Uint8Array | undefined;
   /** The entries of a folder by name; undefined where there is no folder. Throws "unreadable", "link_loop". */
   list(path: string): readonly HostEntry[] | undefined;
@@ -39,7 +39,7 @@ const MAX_LINKS = 40;
 export function createHostFiles(hostPath: string): HostFiles {
   const resolve = (path: string): string | undefined => resolveInside(hostPath, path);
 
-  function open(path: string): HostFile | undefined {
+  function open(path: string, maxBytes: number): HostFile | undefined {
     const resolved = resolve(path);
     if (resolved === undefined) return undefined;
     const fd = attempt(path, () => openSync(join(hostPath, resolved), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));
@@ -47,6 +47,8 @@ export function createHostFiles(hostPath: string): HostFiles {
     try {
       const stats = fstatSync(fd, { bigint: true });
       if (!stats.isFile()) throw new HostFileError("not_a_file", `${path} is not a regular file`);
+      if (stats.size > maxBytes)
+        throw new HostFileError("too_large", `${path} has ${stats.size} bytes, more than the limit of ${maxBytes} bytes`);
       return {
         source: createFileSource(fd, Number(stats.size)),
         state: () => stateOf(fstatSync(fd, { bigint: true })),
@@ -62,12 +64,10 @@ export function createHostFiles(hostPath: string): HostFiles {
     resolve,
     open,
     read(path, maxBytes) {
-      const file = open(path);
+      const file = open(path, maxBytes);
       if (file === undefined) return undefined;
       try {
-        const { size } = file.source;
-        if (size > maxBytes) throw new HostFileError("too_large", `${path} has ${size} bytes, more than the limit of ${maxBytes} bytes`);
-        return attempt(path, () => file.source.read(0, size).slice());
+        return file.source.read(0, file.source.size).slice();
       } finally {
         file.close();
       }

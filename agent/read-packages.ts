@@ -28,6 +28,9 @@ const KINDS: readonly RpmDatabaseKind[] = ["bdb", "ndb", "sqlite"];
 /** A real machine has up to a few thousand. */
 const MAX_PACKAGES = 50_000;
 
+/** In bytes; the largest real ones have some hundred MB. Readers look at every page of what they are given. */
+const MAX_DATABASE_BYTES = 2 ** 31;
+
 /** A database that rpm writes to meanwhile is read again, up to so many times in all. */
 const MAX_ATTEMPTS = 3;
 
@@ -83,9 +86,9 @@ function readDatabase(files: HostFiles, place: Place): ReadPackages | undefined 
     let main: HostFile | undefined;
     let wal: HostFile | undefined;
     try {
-      main = files.open(path);
+      main = files.open(path, MAX_DATABASE_BYTES);
       if (main === undefined) return undefined;
-      wal = kind === "sqlite" ? files.open(`${path}-wal`) : undefined;
+      wal = kind === "sqlite" ? files.open(`${path}-wal`, MAX_DATABASE_BYTES) : undefined;
       const before = [main.state(), wal?.state()];
       const read = attemptRead({ main: main.source, ...(wal === undefined ? {} : { wal: wal.source }) }, place);
       if (main.state() === before[0] && wal?.state() === before[1]) return read;

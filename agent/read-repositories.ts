@@ -65,6 +65,9 @@ function readManifest(files: HostFiles, reasons: ScanReason[]): ContentManifest 
   return undefined;
 }
 
+/** In bytes; a history grows by some 100 bytes per package and transaction. */
+const MAX_HISTORY_BYTES = 2 ** 31;
+
 interface HistoryFile {
   readonly withLog: DnfHistory | undefined;
   readonly withoutLog: DnfHistory | undefined;
@@ -78,9 +81,9 @@ function readHistoryFile(files: HostFiles, path: string, installed: ReadonlySet<
   const read = (database: DatabaseFiles): DnfHistory | undefined =>
     readHistory(database, installed, (damage) => countDamage(damages, damage));
   try {
-    main = files.open(path);
+    main = files.open(path, MAX_HISTORY_BYTES);
     if (main === undefined) return undefined;
-    wal = files.open(`${path}-wal`);
+    wal = files.open(`${path}-wal`, MAX_HISTORY_BYTES);
     const withoutLog = read({ main: main.source });
     const withLog = wal === undefined || wal.source.size === 0 ? withoutLog : read({ main: main.source, wal: wal.source });
     if (damages.size > 0) reasons.push({ code: "damaged_history", detail: `not read: ${describeDamage(damages)}`, path });
