@@ -3,7 +3,7 @@ import { isInRelease } from "@guestscan/formats/cpe/match-cpe";
 import { compareEvr, type Evr, formatEvr, parseEvr } from "@guestscan/formats/rpm/evr";
 import type { StatementStatus } from "@guestscan/formats/vex/advisory";
 import type { Finding, FindingStatus } from "./finding.ts";
-import type { Entry, MatchTables } from "./tables.ts";
+import type { Entry, MatchTables, Product } from "./tables.ts";
 
 /** What of a package decides its findings. */
 export interface PackageInstance {
@@ -31,8 +31,7 @@ export interface MatchOptions {
 /** A statement that speaks of this package in this scope, and what of the scope put it there. */
 interface Applicable {
   readonly entry: Entry;
-  readonly repoid: string;
-  readonly cpe: string;
+  readonly place: ScopeCpe;
 }
 
 /**
@@ -40,30 +39,41 @@ interface Applicable {
  * 1. A statement applies when its name (or its source's), module, architecture and product fit: the product's CPE takes in a repository's.
  * 2. In one product, a statement on the package itself beats one on its source.
  * 3. Fixes decide, in whatever minor release, unless the guest's own is said to be unfixed and only older ones have fixes: the installed build is compared with them.
- * 4. Without fixes the word on the guest's own minor release counts, then that on the whole release, then that on the newest minor release.
+ * 4. Without fixes the word on the guest's own minor release counts, then that on the whole release, then that on the next newer minor release, then on the newest.
  */
 export function matchPackage(tables: MatchTables, instance: PackageInstance, scope: Scope, options: MatchOptions): readonly Finding[] {
   if (scope.repositories.length === 0) return [];
+  const installed = readEvr(instance.evr);
+  if (installed === null) return [];
   const byCve = new Map<string, Applicable[]>();
-  const cpes = readScope(scope);
-  const entries = [...(tables.byBinary.get(instance.name) ?? []), ...(tables.bySource.get(instance.sourceName) ?? [])];
-  for (const entry of entries) {
-    if (entry.statement.module !== instance.module || !fitsArch(entry, instance.arch)) continue;
-    const place = placeOf(entry.cpes, cpes);
-    if (place === null) continue;
-    const { cve } = entry.advisory;
-    const applicable = { entry, ...place };
-    const others = byCve.get(cve);
-    if (others === undefined) byCve.set(cve, [applicable]);
-    else others.push(applicable);
+  const placeOf = createPlacer(readScope(scope));
+  for (const entries of [tables.byBinary.get(instance.name) ?? [], tables.bySource.get(instance.sourceName) ?? []]) {
+    for (const entry of entries) {
+      if (entry.statement.module !== instance.module || !fitsArch(entry, instance.arch)) continue;
+      const place = placeOf(entry.product);
+      if (place === null) continue;
+      const { cve } = entry.advisory;
+      const others = byCve.get(cve);
+      if (others === undefined) byCve.set(cve, [{ entry, place }]);
+      else others.push({ entry, place });
+    }
   }
-  const installed = parseEvr(instance.evr);
   const minor = minorOf(scope.osVersion);
   return [...byCve.values()]
     .flatMap((applicables) => judge(applicables, installed, minor, options) ?? [])
     .sort((a, b) => (a.cve < b.cve ? -1 : 1));
 }
 
+/** A guest's word; null when it is no version, of which nothing can be said. */
+function readEvr(text: string): Evr | null {
+  try {
+    return parseEvr(text);
+  } catch {
+    return null;
+  }
+}
+
+/** A CPE of the guest's, as text and read, and the repository that has it. */
 interface ScopeCpe {
   readonly repoid: string;
   readonly text: string;
@@ -74,13 +84,28 @@ const READ_CPES = new Map<string, Cpe | null>();
 /** A fleet has some thousand; past this many somebody makes them up. */
 const MAX_READ_CPES = 100_000;
 
-function readScope(scope: Scope): readonly ScopeCpe[] {
-  return scope.repositories.flatMap(({ repoid, cpes }) =>
-    cpes.flatMap((text) => {
+function readScope({ osVersion, repositories }: Scope): readonly ScopeCpe[] {
+  return repositories.flatMap(({ repoid, cpes }) => {
+    const all = cpes.flatMap((text) => {
       const cpe = readCpe(text);
       return cpe === null ? [] : [{ repoid, text, cpe }];
-    }),
-  );
+    });
+    return ofOwnMinor(all, osVersion.replace(".", "\\."));
+  });
+}
+
+/**
+ * The repository of an extended channel has the CPEs of every minor release in the map ("rhel_eus:9.0" to "9.6"), since dnf's $releasever chooses among them:
+ * for a guest it is that of its own, whose fixes are not those of the others. `version` is quoted as in a CPE.
+ */
+function ofOwnMinor(repository: readonly ScopeCpe[], version: string): readonly ScopeCpe[] {
+  if (!repository.some(({ cpe }) => isExtended(cpe) && cpe.version === version)) return repository;
+  return repository.filter(({ cpe }) => !isExtended(cpe) || cpe.version === version);
+}
+
+/** "rhel_eus:9.2", "rhel_e4s:8.6", "enterprise_linux_e2s:10.0". */
+function isExtended({ vendor, product, version }: Cpe): boolean {
+  return vendor === "redhat" && /^(?:rhel|enterprise_linux)_(?:eus|aus|e4s|tus|els|e\ds)/.test(product) && version.includes(".");
 }
 
 function readCpe(text: string): Cpe | null {
@@ -97,9 +122,17 @@ function readCpe(text: string): Cpe | null {
   return cpe;
 }
 
-function placeOf(products: readonly Cpe[], repositories: readonly ScopeCpe[]): { readonly repoid: string; readonly cpe: string } | null {
-  const found = repositories.find(({ cpe }) => products.some((product) => isInRelease(product, cpe)));
-  return found === undefined ? null : { repoid: found.repoid, cpe: found.text };
+/** Finds the first CPE of the scope that a product takes in, once for each product. */
+function createPlacer(cpes: readonly ScopeCpe[]): (product: Product) => ScopeCpe | null {
+  const places = new Map<Product, ScopeCpe | null>();
+  return (product) => {
+    let place = places.get(product);
+    if (place === undefined) {
+      place = cpes.find(({ cpe }) => product.cpes.some((own) => isInRelease(own, cpe))) ?? null;
+      places.set(product, place);
+    }
+    return place;
+  };
 }
 
 function fitsArch({ statement: { arches } }: Entry, arch: string): boolean {
@@ -140,7 +173,7 @@ function isUnfixedHere(words: readonly Applicable[], fixes: readonly Fix[], mino
 }
 
 function minorOfStream({ entry }: Applicable): number | null {
-  return entry.stream?.minor ?? null;
+  return entry.product.stream?.minor ?? null;
 }
 
 interface Fix {
@@ -161,9 +194,9 @@ function judgeFixes(fixes: readonly Fix[], installed: Evr): Finding | null {
   return next === undefined ? null : finding(next.applicable, "affected_fix_available", formatEvr(next.evr), installed);
 }
 
-/** "el9_2" of "7.76.1-23.el9_2.4": builds with one tag are one line, in which later ones keep what earlier ones fixed. */
+/** "el9_2" of "23.el9_2.4", "el9.2.0" of "1.module+el9.2.0+22239+65063c2d": builds with one tag are one line, in which later ones keep what earlier ones fixed. */
 function minorTag({ release }: Evr): string {
-  return /(?:^|[.+])(el\d+_\d+)/.exec(release)?.[1] ?? "";
+  return /(?:^|\.)(el\d+_\d+)|module\+(el\d+\.\d+\.\d+)/.exec(release)?.slice(1).join("") ?? "";
 }
 
 /** The word of the nearest release; of several on one release, the worst. */
@@ -172,8 +205,9 @@ function chooseWord(words: readonly Applicable[], minor: number | null): Applica
     words.filter(({ entry }) => entry.statement.status.kind !== "fixed"),
     minorOfStream,
   );
-  const newest = Math.max(...[...byMinor.keys()].map((key) => key ?? 0));
-  const nearest = (minor === null ? undefined : byMinor.get(minor)) ?? byMinor.get(null) ?? byMinor.get(newest) ?? [];
+  const minors = [...byMinor.keys()].filter((key) => key !== null).sort((a, b) => a - b);
+  const next = minors.find((key) => minor !== null && key > minor) ?? minors.at(-1) ?? null;
+  const nearest = (minor === null ? undefined : byMinor.get(minor)) ?? byMinor.get(null) ?? byMinor.get(next) ?? [];
   const ofKind = (kind: StatementStatus["kind"]): Applicable | undefined =>
     nearest.find(({ entry }) => entry.statement.status.kind === kind);
   return ofKind("known_affected") ?? ofKind("under_investigation") ?? ofKind("not_affected") ?? null;
@@ -190,12 +224,7 @@ function statusWithoutFix({ entry: { statement } }: Applicable): FindingStatus {
   }
 }
 
-function finding(
-  { entry: { advisory, statement }, repoid, cpe }: Applicable,
-  status: FindingStatus,
-  fixedIn: string,
-  installed: Evr,
-): Finding {
+function finding({ entry: { advisory, statement }, place }: Applicable, status: FindingStatus, fixedIn: string, installed: Evr): Finding {
   const { status: word } = statement;
   return {
     cve: advisory.cve,
@@ -204,8 +233,8 @@ function finding(
     fixedIn,
     advisory: word.kind === "fixed" ? word.advisory : "",
     advisoryUrl: word.kind === "fixed" ? word.advisoryUrl : "",
-    repoid,
-    cpe,
+    repoid: place.repoid,
+    cpe: place.text,
     productId: statement.productId,
     cvss: statement.cvss,
     justification: word.kind === "not_affected" ? word.justification : "",

@@ -7,11 +7,16 @@ import { type ProductStream, parseProductStream } from "./product-stream.ts";
 export interface Entry {
   readonly advisory: Advisory;
   readonly statement: Statement;
-  /** The declared CPE and, where that does not say what the product's id does, the id's (see effectiveCpes). */
-  readonly cpes: readonly Cpe[];
-  readonly stream: ProductStream | null;
+  readonly product: Product;
   /** What fixes it, for a "fixed" statement: its own version, or its source package's in the same product; null when neither is named, or for another status. */
   readonly fixedIn: Evr | null;
+}
+
+/** What a statement's product stands for; one object for all statements on it, whose number can pass a million. */
+export interface Product {
+  /** The declared CPE and, where that does not say what the product's id does, the id's (see effectiveCpes). Empty when the CPE cannot be read. */
+  readonly cpes: readonly Cpe[];
+  readonly stream: ProductStream | null;
 }
 
 /** Advisories arranged for matching: by the name that an installed package has, and by that of its source. */
@@ -29,15 +34,14 @@ export function loadTables(advisories: Iterable<Advisory>): MatchTables {
     if (other === undefined || rank(advisory) >= rank(other)) byCve.set(advisory.cve, advisory);
   }
   const [byBinary, bySource] = [new Map<string, Entry[]>(), new Map<string, Entry[]>()];
-  const cpes = createCpeReader();
+  const readProduct = createProductReader();
   for (const advisory of byCve.values()) {
     const sourceFixes = fixesOfSources(advisory);
     for (const statement of advisory.statements) {
       // A fixed source package is what its binaries are built from; the binaries have statements of their own.
       if (statement.kind === "source" && statement.status.kind === "fixed") continue;
-      const stream = parseProductStream(statement.productId);
-      const entry = { advisory, statement, cpes: effectiveCpes(statement, stream, cpes), stream, fixedIn: fixedIn(statement, sourceFixes) };
-      if (entry.cpes.length === 0 || (statement.status.kind === "fixed" && entry.fixedIn === null)) continue;
+      const entry = { advisory, statement, product: readProduct(statement), fixedIn: fixedIn(statement, sourceFixes) };
+      if (entry.product.cpes.length === 0 || (statement.status.kind === "fixed" && entry.fixedIn === null)) continue;
       push(statement.kind === "source" ? bySource : byBinary, statement.name, entry);
     }
   }
@@ -68,49 +72,51 @@ function fixedIn({ status, productId, module, upstream, name }: Statement, sourc
   return status.evr ?? sources.get(`${productId} ${module} ${upstream || name}`) ?? null;
 }
 
-type CpeReader = (text: string) => readonly Cpe[];
-
-/** Documents repeat few CPEs many times; one that cannot be read matches nothing. */
-function createCpeReader(): CpeReader {
-  const read = new Map<string, readonly Cpe[]>();
-  return (text) => {
-    let cpes = read.get(text);
-    if (cpes === undefined) {
-      try {
-        cpes = [parseCpe(text)];
-      } catch {
-        cpes = [];
-      }
-      read.set(text, cpes);
+function createProductReader(): (statement: Statement) => Product {
+  const products = new Map<string, Product>();
+  return ({ productId, cpe }) => {
+    const key = `${productId} ${cpe}`;
+    let product = products.get(key);
+    if (product === undefined) {
+      const stream = parseProductStream(productId);
+      product = { cpes: effectiveCpes(cpe, stream), stream };
+      products.set(key, product);
     }
-    return cpes;
+    return product;
   };
 }
 
-/**
- * The GA feed gives some main-stream products the CPE of an extended channel (rhel-8.10.z has rhel_e6s:8.10), which no ordinary repository has;
- * the product's id then says where it belongs. Below RHEL 10 the part is "a" or "o" at whim, so both count.
- */
-function effectiveCpes(statement: Statement, stream: ProductStream | null, read: CpeReader): readonly Cpe[] {
-  const declared = read(statement.cpe);
-  const own = declared[0];
-  if (own === undefined || stream === null) return declared;
-  const misplaced =
-    stream.channel === "main" && own.vendor === "redhat" && own.product !== "enterprise_linux" && own.product.startsWith("rhel_");
-  const names = misplaced ? [...declared, ...read(mainStreamCpe(stream))] : declared;
-  return stream.major >= 10
-    ? names
-    : names.flatMap((cpe) =>
-        cpe.part === "a" || cpe.part === "o"
-          ? [
-              { ...cpe, part: "a" },
-              { ...cpe, part: "o" },
-            ]
-          : [cpe],
-      );
+function readCpe(text: string): readonly Cpe[] {
+  try {
+    return [parseCpe(text)];
+  } catch {
+    return []; // one that cannot be read matches nothing
+  }
 }
 
-function mainStreamCpe({ major, minor, repository }: ProductStream): string {
-  const version = major >= 10 && minor !== null ? `${major}.${minor}` : String(major);
-  return `cpe:/o:redhat:enterprise_linux:${version}${repository === "" ? "" : `::${repository}`}`;
+/**
+ * What the declared CPE of a product of RHEL means; of other products it is taken at its word. The product's id says more than the CPE in these:
+ * - The GA feed gives some main-stream products the CPE of an extended channel (rhel-8.10.z has rhel_e6s:8.10), which no ordinary repository has.
+ * - The main stream of RHEL 10 is one, though its CPEs name minor releases and the repository map may not have the newest one yet.
+ * - RHEL 10's extended channel is enterprise_linux_eus in the documents, enterprise_linux_e2s in the repository map.
+ * - Below RHEL 10 the part is "a" or "o" at whim, so both count.
+ */
+function effectiveCpes(text: string, stream: ProductStream | null): readonly Cpe[] {
+  const declared = readCpe(text);
+  const own = declared[0];
+  if (own === undefined || stream === null || own.vendor !== "redhat") return declared;
+  if (stream.major < 10) {
+    const isMisplaced = stream.channel === "main" && own.product.startsWith("rhel_");
+    const names = isMisplaced ? [own, ...readCpe(mainStreamCpe(stream))] : declared;
+    return names.flatMap((cpe) => [
+      { ...cpe, part: "a" },
+      { ...cpe, part: "o" },
+    ]);
+  }
+  if (stream.channel === "main" && own.product === "enterprise_linux") return [{ ...own, version: String(stream.major) }];
+  return own.product === "enterprise_linux_eus" ? [own, { ...own, product: "enterprise_linux_e2s" }] : declared;
+}
+
+function mainStreamCpe({ major, repository }: ProductStream): string {
+  return `cpe:/o:redhat:enterprise_linux:${major}${repository === "" ? "" : `::${repository}`}`;
 }
