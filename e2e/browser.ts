@@ -16,6 +16,12 @@ export function openBrowser(): Promise<Browser> {
 export async function axeViolations(page: Page): Promise<readonly string[]> {
   // Evaluated by the debugger, which the page's content security policy does not bind.
   await page.evaluate(readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8"));
+  await page.evaluate(TRANSITIONS_END);
   const results = (await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")) as AxeResults;
   return results.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 300)}`));
 }
+
+/** Colours on their way from one to another have contrasts of their own. */
+const TRANSITIONS_END = `Promise.allSettled(
+  document.getAnimations().filter((animation) => animation instanceof CSSTransition).map(({ finished }) => finished),
+)`;

@@ -54,7 +54,7 @@ function VmRow({ vm }: { readonly vm: VMListItem }) {
         </Link>
       </Td>
       <Td dataLabel="CVEs by severity">
-        {vm.cveSeverityCounts === null ? "Not available" : <SeverityCounts counts={vm.cveSeverityCounts} />}
+        <Cves vm={vm} />
       </Td>
       <Td dataLabel="Cluster">{vm.clusterName}</Td>
       <Td dataLabel="Namespace">{vm.namespace}</Td>
