@@ -7,7 +7,8 @@ import { StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/gue
 import { MAX_REPORT_BYTES, MAX_STATUS_FRAME_BYTES } from "@guestscan/proto/limits";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import type { Address } from "./address.ts";
-import { type Delivery, DeliveryError, deliver } from "./deliver.ts";
+import { type Delivery, deliver } from "./deliver.ts";
+import { DeliveryError } from "./delivery-error.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "gs-deliver-"));
 const path = join(folder, "7.sock_818");

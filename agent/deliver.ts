@@ -1,26 +1,15 @@
-import { createConnection } from "node:net";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type StatusFrame, StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import { MAX_REPORT_BYTES, MAX_STATUS_FRAME_BYTES } from "@guestscan/proto/limits";
 import { type Address, formatAddress } from "./address.ts";
+import { connect } from "./connect.ts";
+import { DeliveryError } from "./delivery-error.ts";
 
 /** What became of a report. "unanswered": the host took it and closed, as upstream's relay does. */
 export type Delivery =
   | { readonly kind: "stored" | "queued" | "unanswered" }
   | { readonly kind: "rejected" | "too_large"; readonly reason: string; readonly message: string }
   | { readonly kind: "retry"; readonly reason: string; readonly message: string; readonly afterMs: number };
-
-/** "no_vsock", "nobody_listens": no connection. "lost": connected, but it is not known whether the report arrived. */
-export type DeliveryErrorCode = "no_vsock" | "nobody_listens" | "lost";
-
-export class DeliveryError extends Error {
-  override readonly name = "DeliveryError";
-  readonly code: DeliveryErrorCode;
-  constructor(code: DeliveryErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
-}
 
 export interface Outgoing {
   readonly bytes: Uint8Array;
@@ -70,20 +59,13 @@ async function askLimit(address: Address, timeoutMs: number): Promise<number> {
 }
 
 /** Connects, writes, half-closes and reads to the end. */
-function exchange(address: Address, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+async function exchange(address: Address, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
   const name = formatAddress(address);
-  if (address.kind === "vsock")
-    return Promise.reject(new DeliveryError("no_vsock", `${name}: this build cannot open vsock connections yet`));
+  const socket = await connect(address, timeoutMs);
   return new Promise((resolve, reject) => {
-    const socket = createConnection({ path: address.path, allowHalfOpen: true });
     const timer = setTimeout(() => socket.destroy(new Error(`nothing came within ${timeoutMs} ms`)), timeoutMs);
     const answer: Uint8Array[] = [];
     let length = 0;
-    let isConnected = false;
-    socket.on("connect", () => {
-      isConnected = true;
-      socket.end(bytes);
-    });
     socket.on("data", (chunk: Uint8Array) => {
       length += chunk.length;
       answer.push(chunk);
@@ -98,8 +80,9 @@ function exchange(address: Address, bytes: Uint8Array, timeoutMs: number): Promi
       clearTimeout(timer);
       // A host that refuses a report half-way answers, then closes with bytes of ours unread: the answer counts.
       if (length > 0 && length <= MAX_STATUS_FRAME_BYTES && isBroken(cause)) resolve(Buffer.concat(answer));
-      else reject(new DeliveryError(isConnected ? "lost" : "nobody_listens", `${name}: ${cause.message}`, { cause }));
+      else reject(new DeliveryError("lost", `${name}: ${cause.message}`, { cause }));
     });
+    socket.end(bytes);
   });
 }
 

@@ -4,7 +4,8 @@ import { VMReportSchema } from "@guestscan/proto/gen/virtualmachine/v1/index_rep
 import { cidOf, formatAddress } from "./address.ts";
 import type { BootClock } from "./boot-clock.ts";
 import type { Config } from "./config.ts";
-import { type Delivery, DeliveryError, deliver } from "./deliver.ts";
+import { type Delivery, deliver } from "./deliver.ts";
+import { DeliveryError } from "./delivery-error.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import type { Log } from "./log.ts";
 import { type EncodedReport, encodeReport } from "./report.ts";
