@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Code, createClient } from "@connectrpc/connect";
 import { FeedService, SessionService } from "@guestscan/proto/gen/guestscan/api/v1/api_pb";
+import { VirtualMachine_State } from "@guestscan/proto/gen/guestscan/central/v1/central_pb";
 import { VirtualMachineService } from "@guestscan/proto/gen/v2/virtual_machine_service_pb";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { realReport } from "../testing/reports.ts";
@@ -48,11 +49,11 @@ afterAll(async () => {
 });
 
 const MACHINES = [
-  { id: "samba", namespace: "shop", state: 2, root: "rhel9-dnf-real", cid: 101 },
-  { id: "ledger", namespace: "payments", state: 2, root: "ubi8-bdb-dnf4", cid: 4_000_000_000 },
-  { id: "web", namespace: "shop", state: 2, root: "ubi9-nodejs18-dnf4", cid: 103 },
-  { id: "kiosk", namespace: "legacy", state: 2, root: "sc-ndb", cid: 104 },
-  { id: "idle", namespace: "shop", state: 1, root: null, cid: 0 },
+  { id: "samba", namespace: "shop", state: VirtualMachine_State.RUNNING, root: "rhel9-dnf-real", cid: 101 },
+  { id: "ledger", namespace: "payments", state: VirtualMachine_State.RUNNING, root: "ubi8-bdb-dnf4", cid: 4_000_000_000 },
+  { id: "web", namespace: "shop", state: VirtualMachine_State.RUNNING, root: "ubi9-nodejs18-dnf4", cid: 103 },
+  { id: "kiosk", namespace: "legacy", state: VirtualMachine_State.RUNNING, root: "sc-ndb", cid: 104 },
+  { id: "idle", namespace: "shop", state: VirtualMachine_State.STOPPED, root: null, cid: 0 },
 ] as const;
 
 type Row = Readonly<Record<string, unknown>>;

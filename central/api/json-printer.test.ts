@@ -14,6 +14,9 @@ import {
 import { describe, expect, test } from "vitest";
 import { printMessage } from "./json-printer.ts";
 
+/** Of a later version. */
+const UNKNOWN_NOTE: number = 77;
+
 describe("what is not set", () => {
   test("has its zero value; a message is null, a member of a oneof is absent", () => {
     expect(printMessage(ScanComponentSchema, create(ScanComponentSchema), "upstream")).toStrictEqual({
@@ -85,7 +88,7 @@ test("64-bit numbers are text, bytes base64", () => {
 test("enums by name, unknown ones by number; maps by key; nested messages; times in RFC 3339", () => {
   const detail = create(VMDetailSchema, {
     facts: { b: "2", a: "1", __proto__: "x" },
-    notes: [VMDetail_Note.VM_NOTE_SCAN_FAILED, 77 as VMDetail_Note],
+    notes: [VMDetail_Note.VM_NOTE_SCAN_FAILED, UNKNOWN_NOTE as never],
     lastUpdated: { seconds: 1_700_000_000n, nanos: 120_000_000 },
   });
   const printed = printMessage(VMDetailSchema, detail, "upstream");

@@ -1,4 +1,5 @@
 import { Code } from "@connectrpc/connect";
+import { VirtualMachine_State } from "@guestscan/proto/gen/guestscan/central/v1/central_pb";
 import { StatusFrame_Outcome } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { issueCertificate, mintAuthority } from "../certificates/authority.ts";
@@ -33,7 +34,15 @@ async function connected(cluster = clusterId): Promise<TestSensor> {
 function name(id: string, of = sensor): void {
   of.send({
     case: "virtualMachine",
-    value: { id, name: `vm-${id}`, namespace: "shop", state: 2, nodeName: "node-1", cid: CID, facts: { guestOS: "RHEL" } },
+    value: {
+      id,
+      name: `vm-${id}`,
+      namespace: "shop",
+      state: VirtualMachine_State.RUNNING,
+      nodeName: "node-1",
+      cid: CID,
+      facts: { guestOS: "RHEL" },
+    },
   });
 }
 

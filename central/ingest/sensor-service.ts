@@ -106,6 +106,7 @@ async function takeReport(deps: IngestDeps, clusterId: string, { virtualMachineI
     return outcome;
   } catch (error) {
     deps.log.error({ err: error, clusterId, vm: virtualMachineId }, "a report could not be stored");
+    deps.countReport("retry");
     return {
       kind: "retry",
       reason: "database",
