@@ -17,7 +17,7 @@ export async function axeViolations(page: Page): Promise<readonly string[]> {
   // Evaluated by the debugger, which the page's content security policy does not bind.
   await page.evaluate(readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8"));
   await page.evaluate(TRANSITIONS_END);
-  const results = (await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")) as AxeResults;
+  const results = await page.evaluate<AxeResults>("axe.run(document, { resultTypes: ['violations'] })");
   return results.violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 300)}`));
 }
 
