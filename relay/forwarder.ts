@@ -98,7 +98,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     try {
       for await (const response of connect(current.requests(), signal)) await receive(response, current);
     } catch (error) {
-      if (!signal.aborted) log.warn({ err: error }, "stream to Sensor broke");
+      if (!signal.aborted) log.warn({ detail: error instanceof Error ? error.message : String(error) }, "stream to Sensor broke");
     } finally {
       session = undefined;
       ended.abort();

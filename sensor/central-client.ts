@@ -37,7 +37,7 @@ export function createCentralClient(deps: CentralClientDeps): CentralClient {
     try {
       for await (const response of connect(current.requests(), signal)) receive(response, current);
     } catch (error) {
-      if (!signal.aborted) log.warn({ err: error }, "stream to Central broke");
+      if (!signal.aborted) log.warn({ detail: error instanceof Error ? error.message : String(error) }, "stream to Central broke");
     } finally {
       session = undefined;
       sensor.centralConnected(undefined);
