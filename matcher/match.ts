@@ -38,8 +38,9 @@ interface Applicable {
  * The findings of one package instance, at most one per CVE, in the order of the CVEs' ids. The rules, in the order in which they decide:
  * 1. A statement applies when its name (or its source's), module, architecture and product fit: the product's CPE takes in a repository's.
  * 2. In one product, a statement on the package itself beats one on its source.
- * 3. Fixes decide, in whatever minor release, unless the guest's own is said to be unfixed and only older ones have fixes: the installed build is compared with them.
- * 4. Without fixes the word on the guest's own minor release counts, then that on the whole release, then that on the next newer minor release, then on the newest.
+ * 3. Of an extended channel that the guest reaches, the word on its own minor release alone counts, where there is one.
+ * 4. Fixes decide, in whatever minor release, unless the guest's own is said to be unfixed and only older ones have fixes: the installed build is compared with them.
+ * 5. Without fixes the word on the guest's own minor release counts, then that on the whole release, then that on the next newer minor release, then on the newest.
  */
 export function matchPackage(tables: MatchTables, instance: PackageInstance, scope: Scope, options: MatchOptions): readonly Finding[] {
   if (scope.repositories.length === 0) return [];
@@ -84,28 +85,13 @@ const READ_CPES = new Map<string, Cpe | null>();
 /** A fleet has some thousand; past this many somebody makes them up. */
 const MAX_READ_CPES = 100_000;
 
-function readScope({ osVersion, repositories }: Scope): readonly ScopeCpe[] {
-  return repositories.flatMap(({ repoid, cpes }) => {
-    const all = cpes.flatMap((text) => {
+function readScope({ repositories }: Scope): readonly ScopeCpe[] {
+  return repositories.flatMap(({ repoid, cpes }) =>
+    cpes.flatMap((text) => {
       const cpe = readCpe(text);
       return cpe === null ? [] : [{ repoid, text, cpe }];
-    });
-    return ofOwnMinor(all, osVersion.replace(".", "\\."));
-  });
-}
-
-/**
- * The repository of an extended channel has the CPEs of every minor release in the map ("rhel_eus:9.0" to "9.6"), since dnf's $releasever chooses among them:
- * for a guest it is that of its own, whose fixes are not those of the others. `version` is quoted as in a CPE.
- */
-function ofOwnMinor(repository: readonly ScopeCpe[], version: string): readonly ScopeCpe[] {
-  if (!repository.some(({ cpe }) => isExtended(cpe) && cpe.version === version)) return repository;
-  return repository.filter(({ cpe }) => !isExtended(cpe) || cpe.version === version);
-}
-
-/** "rhel_eus:9.2", "rhel_e4s:8.6", "enterprise_linux_e2s:10.0". */
-function isExtended({ vendor, product, version }: Cpe): boolean {
-  return vendor === "redhat" && /^(?:rhel|enterprise_linux)_(?:eus|aus|e4s|tus|els|e\ds)/.test(product) && version.includes(".");
+    }),
+  );
 }
 
 function readCpe(text: string): Cpe | null {
@@ -147,7 +133,7 @@ function minorOf(osVersion: string): number | null {
 
 /** One CVE's word on the instance; null when it has none that was asked for. */
 function judge(applicables: readonly Applicable[], installed: Evr, minor: number | null, { all }: MatchOptions): Finding | null {
-  const words = withoutOverruledSources(applicables);
+  const words = ownOfExtended(withoutOverruledSources(applicables), minor);
   const fixes = words.flatMap(toFix).sort((a, b) => compareEvr(a.evr, b.evr));
   if (fixes.length > 0 && !isUnfixedHere(words, fixes, minor)) return judgeFixes(fixes, installed);
   const word = chooseWord(words, minor);
@@ -163,6 +149,15 @@ function withoutOverruledSources(applicables: readonly Applicable[]): readonly A
     applicables.flatMap(({ entry: { statement } }) => (statement.kind === "binary" ? [statement.productId] : [])),
   );
   return applicables.filter(({ entry: { statement } }) => statement.kind === "binary" || !ownProducts.has(statement.productId));
+}
+
+/**
+ * Each minor release of an extended channel is maintained by itself, but one repository has the CPEs of all in the map ("rhel_eus:9.0" to "9.6"), since dnf's
+ * $releasever chooses among them. So where something is said of the guest's own, that alone counts.
+ */
+function ownOfExtended(words: readonly Applicable[], minor: number | null): readonly Applicable[] {
+  const own = words.filter((word) => minor !== null && word.entry.product.stream?.channel === "extended" && minorOfStream(word) === minor);
+  return own.length === 0 ? words : own;
 }
 
 /** Whether the guest's own minor release is said to be unfixed, and only older ones have fixes: extended channels do not build on each other. */
