@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, cpSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
@@ -11,7 +11,7 @@ import { unpackRoot } from "./unpack-roots.ts";
 const GOOD: Machine = machine("0d0f4a5e-8c1f-4f0f-9b6e-000000000042", "good", 42);
 const ELSEWHERE: Machine = { ...machine("0d0f4a5e-8c1f-4f0f-9b6e-000000000050", "elsewhere", 50), node: "node-2" };
 /** One guest for each damaged root. */
-const DAMAGED = ["sc-invalid-sqlite", "sc-invalid-bdb", "sqlite-no-packages", "gr-centos5-plain-bdb", "empty-root"] as const;
+const DAMAGED = ["sc-invalid-sqlite", "sc-invalid-bdb", "sqlite-no-packages", "zeroed-page", "empty-root"] as const;
 const DAMAGED_MACHINES = DAMAGED.map((root, index) =>
   machine(`0d0f4a5e-8c1f-4f0f-9b6e-0000000001${String(index).padStart(2, "0")}`, root, 100 + index),
 );
@@ -71,7 +71,7 @@ const DAMAGED_RESULTS: Readonly<Record<(typeof DAMAGED)[number], readonly [statu
   "sc-invalid-sqlite": [4, "STATE_FAILED", "unreadable_database"],
   "sc-invalid-bdb": [4, "STATE_FAILED", "unreadable_database"],
   "sqlite-no-packages": [4, "STATE_FAILED", "unreadable_database"],
-  "gr-centos5-plain-bdb": [3, "STATE_PARTIAL", "damaged_database"],
+  "zeroed-page": [3, "STATE_PARTIAL", "damaged_database"],
   "empty-root": [4, "STATE_FAILED", "no_database"],
 };
 
@@ -80,7 +80,7 @@ test.each(DAMAGED_MACHINES)("$name: the agent's exit status and the scan state s
   const [exitStatus, state, code] = DAMAGED_RESULTS[root];
   const { status, stderr } = runAgent([
     "--host-path",
-    unpackRoot(root),
+    root === "zeroed-page" ? rootWithZeroedPage() : unpackRoot(root),
     "--address",
     `unix:${await stack.socketOf(cid)}`,
     "--repo-cpe-url",
@@ -91,6 +91,16 @@ test.each(DAMAGED_MACHINES)("$name: the agent's exit status and the scan state s
     scanState: { state, reasons: [{ code, detail: expect.stringMatching(/./), action: expect.stringMatching(/./) }] },
   });
 });
+
+/** A real BDB database of 184 packages, one page of which has been lost. */
+function rootWithZeroedPage(): string {
+  const root = join(documents, "zeroed-page");
+  cpSync(unpackRoot("ubi8-bdb-dnf4"), root, { recursive: true });
+  const file = openSync(join(root, "var/lib/rpm/Packages"), "r+");
+  writeSync(file, Buffer.alloc(4096), 0, 4096, 4096 * 1000);
+  closeSync(file);
+  return root;
+}
 
 test("a missing repository map does not stop a scan", async () => {
   const args = ["--host-path", unpackRoot("ubi9-nodejs18-dnf4"), "--address", `unix:${await stack.socketOf(GOOD.cid)}`];

@@ -38,6 +38,12 @@ const ROOTS = readdirSync(join(import.meta.dirname, "testdata/rpm-roots"), { wit
   .filter((entry) => entry.isDirectory() && readdirSync(join(entry.parentPath, entry.name)).includes("report.pb.zst"))
   .map((entry) => entry.name);
 
+/** What our agent adds beyond the real one's fields: after `dnf reinstall` the history says @System, and ours resolves it to the repository before. */
+const BETTER: Readonly<Record<string, { readonly real: string; readonly ours: string }>> = {
+  "rhel9-dnf-real": { real: "lab-reinst 1.0-1.el9 x86_64  REPO_UNKNOWN 0", ours: "lab-reinst 1.0-1.el9 x86_64  SCANNED 0" },
+  "rhel9-dnf-real-wal": { real: "lab-reinst 1.0-1.el9 x86_64  REPO_UNKNOWN 0", ours: "lab-reinst 1.0-1.el9 x86_64  SCANNED 0" },
+};
+
 test.each(ROOTS)("%s: the real agent's bytes and our agent's scan become the same virtual machine", async (root) => {
   const answer = await sendRaw(await stack.socketOf(REAL.cid), zstdDecompressSync(testdata(`rpm-roots/${root}/report.pb.zst`)));
   expect(fromBinary(StatusFrameSchema, answer)).toMatchObject({ outcome: StatusFrame_Outcome.STORED });
@@ -53,7 +59,10 @@ test.each(ROOTS)("%s: the real agent's bytes and our agent's scan become the sam
   expect([0, 3, 4], stderr).toContain(status);
 
   const [real, ours] = [await everythingOf(REAL.id), await everythingOf(OURS.id)];
-  expect(ours).toStrictEqual(real);
+  const better = BETTER[root];
+  expect(ours).toStrictEqual(
+    better === undefined ? real : { ...real, components: real.components.map((row) => (row === better.real ? better.ours : row)) },
+  );
 });
 
 interface ComponentRow {
@@ -72,7 +81,7 @@ interface CveRow {
 }
 
 /** Packages and findings of a VM, over all pages, without what differs by nature (ids, times, how a repository is known). */
-async function everythingOf(id: string): Promise<unknown> {
+async function everythingOf(id: string): Promise<{ readonly components: readonly string[]; readonly cves: readonly string[] }> {
   const components = await pages<ComponentRow>(
     `/v2/virtualmachines/${id}/components?view=full&query.pagination.sortOption.field=Component`,
     "components",

@@ -65,6 +65,8 @@ export async function startStack({ machines, vex, repositoryMap }: StackOptions)
     relay: [
       ...["--listen", `hybrid:${sockets}`, "--sensor", `127.0.0.1:${sensorPort}`, "--certs", join(dataDir, "certs/relay")],
       ...["--spool", join(dataDir, "spool"), "--node", "node-1", "--metrics-port", String(relayMetricsPort)],
+      // Tests send many reports of one guest at once.
+      ...["--burst", "1000"],
     ],
   };
   const running = new Map<PartName, ChildProcess>();

@@ -2,19 +2,22 @@ import type { RepositoryMap } from "@guestscan/formats/cpe/repository-map";
 import type { Inventory, InventoryPackage } from "@guestscan/formats/report/inventory";
 import type { Scope } from "./match.ts";
 
-/** Where a package is judged: by its own repository where that is known, else by those that the agent attached. The given map wins over the agent's own. */
+/**
+ * Where a package is judged: by its own repository where that is known and mapped, else by those that the agent attached.
+ * The given map wins over the agent's own.
+ */
 export function scopeOf({ os }: Pick<Inventory, "os">, pkg: InventoryPackage, map: RepositoryMap): Scope {
-  const repoids = pkg.repoid === "" ? [...new Set(pkg.repositories.map(({ repoid }) => repoid))] : [pkg.repoid];
-  const repositories = repoids.flatMap((repoid) => {
-    const cpes = map.get(repoid) ?? pkg.repositories.filter((repository) => repository.repoid === repoid).map(({ cpe }) => cpe);
-    return cpes.length === 0 ? [] : [{ repoid, cpes }];
-  });
-  return { osVersion: os.version, repositories };
+  const cpesOf = (repoid: string): readonly string[] =>
+    map.get(repoid) ?? pkg.repositories.filter((repository) => repository.repoid === repoid).map(({ cpe }) => cpe);
+  const own = pkg.repoid === "" ? [] : cpesOf(pkg.repoid);
+  if (own.length > 0) return { osVersion: os.version, repositories: [{ repoid: pkg.repoid, cpes: own }] };
+  const attached = [...new Set(pkg.repositories.map(({ repoid }) => repoid))].map((repoid) => ({ repoid, cpes: cpesOf(repoid) }));
+  return { osVersion: os.version, repositories: attached.filter(({ cpes }) => cpes.length > 0) };
 }
 
 /** Why a package could not be judged. */
 export interface UnscannedReason {
-  readonly code: "repository_unknown" | "repository_system" | "repository_unmapped" | "third_party";
+  readonly code: "os_unsupported" | "repository_unknown" | "repository_system" | "repository_unmapped" | "third_party";
   /** A sentence: what is the case. */
   readonly detail: string;
   /** A sentence: what to do. */
@@ -22,8 +25,15 @@ export interface UnscannedReason {
 }
 
 /** The one reason why a package has no verdict; null when it has one. */
-export function unscannedReason(_inventory: Pick<Inventory, "os">, pkg: InventoryPackage, scope: Scope): UnscannedReason | null {
+export function unscannedReason({ os }: Pick<Inventory, "os">, pkg: InventoryPackage, scope: Scope): UnscannedReason | null {
   if (scope.repositories.length > 0) return null;
+  if (os.detected === "unknown" && os.version !== "") {
+    return {
+      code: "os_unsupported",
+      detail: `The guest runs ${os.prettyName || os.version}, of which Red Hat's vulnerability data says nothing.`,
+      action: "Nothing is to be done in the guest: packages of Red Hat Enterprise Linux only are judged.",
+    };
+  }
   if (pkg.repoid === "@System" || pkg.repoid === "@commandline") {
     return {
       code: "repository_system",

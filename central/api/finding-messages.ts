@@ -119,6 +119,7 @@ export function scanStatusOf({ unscanned }: JudgedPackage): VMComponentRow_ScanS
     case "repository_unmapped":
       return VMComponentRow_ScanStatus.CPE_MISSING;
     case "third_party":
+    case "os_unsupported":
       return VMComponentRow_ScanStatus.NOT_SCANNED;
   }
 }

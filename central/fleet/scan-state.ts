@@ -68,15 +68,19 @@ function supportedOnly(inventory: JudgedInventory | null): readonly StateReason[
 
 /** One per code, with the number of packages; the most frequent first. */
 function unscannedReasons({ packages }: JudgedInventory): readonly StateReason[] {
-  const counts = new Map<UnscannedReason["code"], number>();
+  const counts = new Map<keyof typeof UNSCANNED, number>();
   for (const { package: pkg, unscanned } of packages) {
     // rpm keeps the keys that packages are signed with as if they were packages.
-    if (unscanned !== null && pkg.name !== "gpg-pubkey") counts.set(unscanned.code, (counts.get(unscanned.code) ?? 0) + 1);
+    // An unsupported system is said once, for the whole guest.
+    if (unscanned !== null && unscanned.code !== "os_unsupported" && pkg.name !== "gpg-pubkey")
+      counts.set(unscanned.code, (counts.get(unscanned.code) ?? 0) + 1);
   }
   return [...counts].toSorted(([, a], [, b]) => b - a).map(([code, count]) => ({ ...UNSCANNED[code](count, packages.length), count }));
 }
 
-const UNSCANNED: Readonly<Record<UnscannedReason["code"], (count: number, total: number) => Omit<StateReason, "count">>> = {
+const UNSCANNED: Readonly<
+  Record<Exclude<UnscannedReason["code"], "os_unsupported">, (count: number, total: number) => Omit<StateReason, "count">>
+> = {
   repository_unknown: (count, total) => ({
     code: "no_repository_known",
     detail: `No repository is known for ${count} of ${total} packages: neither dnf's history nor a content manifest has them.`,
