@@ -5,6 +5,7 @@ import type { DatabaseFiles } from "@guestscan/formats/rpm/database";
 import { countDamage, type DamageCount, describeDamage } from "./damage.ts";
 import { HostFileError } from "./host-file-error.ts";
 import type { HostFile, HostFiles } from "./host-files.ts";
+import { mediaRepository, type Release } from "./media-repository.ts";
 import type { ScanReason } from "./scan-status.ts";
 import type { ScannedPackage } from "./scanned-package.ts";
 
@@ -21,19 +22,20 @@ export interface HostRepositories {
 
 export interface PackageOrigin {
   readonly repoid: string;
-  readonly source: "dnf_history" | "content_manifest";
+  /** "media": what dnf recorded names installation media or a compose; the repoid is what the subscription calls it. */
+  readonly source: "dnf_history" | "media" | "content_manifest";
 }
 
 /**
  * As claircore v1.5.54: a content manifest that does not say "from_dnf_hint" wins over the dnf history, of which the newer kind that is there counts,
- * without its write-ahead log. Origins go beyond: both histories, with their logs, whatever the manifest says.
+ * without its write-ahead log. Origins go beyond: both histories, with their logs, as far as the manifest does not say otherwise.
  */
-export function readRepositories(files: HostFiles, packages: readonly ScannedPackage[]): HostRepositories {
+export function readRepositories(files: HostFiles, packages: readonly ScannedPackage[], release: Release): HostRepositories {
   const reasons: ScanReason[] = [];
   const installed = new Set(packages.map(({ name, evr, arch }) => nevraKey(name, evr, arch)));
   const manifest = readManifest(files, reasons);
   const histories = HISTORY_PATHS.flatMap((path) => readHistoryFile(files, path, installed, reasons) ?? []);
-  const origins = mergeOrigins(installed, histories, manifest);
+  const origins = mergeOrigins(installed, histories, manifest, release);
   if (manifest !== undefined && !manifest.fromDnfHint) return { repoids: manifest.contentSets, hints: new Map(), origins, reasons };
   const upstream = histories[0]?.withoutLog;
   const hints = [...(upstream?.origins ?? [])].flatMap(([key, { lastRecorded }]) =>
@@ -97,22 +99,32 @@ function readHistoryFile(files: HostFiles, path: string, installed: ReadonlySet<
   }
 }
 
-/** A manifest names the repository of a package only when it names no other. */
+/**
+ * A manifest that wins over the history lists the repositories that there are: it outweighs what the history says of any other, and names the
+ * repository of a package itself when it has no other.
+ */
 function mergeOrigins(
   installed: ReadonlySet<string>,
   histories: readonly HistoryFile[],
   manifest: ContentManifest | undefined,
+  release: Release,
 ): ReadonlyMap<string, PackageOrigin> {
-  const [onlySet, ...otherSets] = manifest?.contentSets ?? [];
+  const sets = manifest === undefined || manifest.fromDnfHint ? undefined : new Set(manifest.contentSets);
+  const [onlySet] = sets?.size === 1 ? sets : [];
   const origins = new Map<string, PackageOrigin>();
   for (const key of installed) {
-    const repoid = histories
-      .map(({ withLog }) => withLog?.origins.get(key)?.installedFrom ?? "")
-      .find((text) => text !== "" && text !== INSTALLED);
-    if (repoid !== undefined) origins.set(key, { repoid, source: "dnf_history" });
-    else if (onlySet !== undefined && otherSets.length === 0) origins.set(key, { repoid: onlySet, source: "content_manifest" });
+    const origin = histories.map((history) => originOf(history, key, release)).find((found) => found !== undefined);
+    if (origin !== undefined && (sets === undefined || sets.has(origin.repoid))) origins.set(key, origin);
+    else if (onlySet !== undefined) origins.set(key, { repoid: onlySet, source: "content_manifest" });
   }
   return origins;
+}
+
+function originOf({ withLog }: HistoryFile, key: string, release: Release): PackageOrigin | undefined {
+  const recorded = withLog?.origins.get(key)?.installedFrom ?? "";
+  if (recorded === "" || recorded === INSTALLED) return undefined;
+  const media = mediaRepository(recorded, release);
+  return media === undefined ? { repoid: recorded, source: "dnf_history" } : { repoid: media, source: "media" };
 }
 
 /** dnf's name for "was installed already", which tells nothing. */

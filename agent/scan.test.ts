@@ -1,4 +1,16 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -238,6 +250,18 @@ describe("which databases count", () => {
   });
 });
 
+test("a scan leaves no trace", async () => {
+  const root = copyRoot("rhel9-dnf-real-wal");
+  const look = (): unknown =>
+    readdirSync(root, { recursive: true, withFileTypes: true })
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort()
+      .map((path) => [path, lstatSync(path).size, lstatSync(path).mtimeMs, lstatSync(path).ctimeMs]);
+  const before = look();
+  await scan(root);
+  expect(look()).toStrictEqual(before);
+});
+
 describe("where packages came from, beyond what the real agent says", () => {
   test.each<readonly [root: string, name: string, expected: Origin | undefined, why: string]>([
     [
@@ -262,6 +286,14 @@ describe("where packages came from, beyond what the real agent says", () => {
       { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "DNF_HISTORY" },
       "the history knows more than the manifest that wins over it",
     ],
+    ["ubi9-nodejs18-dnf4", "openssl-devel", { repoid: "rhel-9-for-x86_64-appstream-rpms", source: "KICKSTART" }, "a compose of Red Hat's"],
+    ["ubi9-nodejs18-dnf4", "less", { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "KICKSTART" }, "a compose of Red Hat's"],
+    [
+      "ubi9-nodejs18-content-sets",
+      "less",
+      { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "KICKSTART" },
+      "a compose that is a content set",
+    ],
     ["ubi9-nodejs18-content-sets", "zlib", undefined, "the manifest names more than one repository"],
   ])("%s: %s %o (%s)", async (root, name, expected) => {
     expect(originOf(await scan(unpackRoot(root)), name)).toStrictEqual(expected);
@@ -276,6 +308,19 @@ describe("where packages came from, beyond what the real agent says", () => {
     const result = await scan(root);
     expect(originOf(result, "zlib")).toStrictEqual({ repoid: "rhel-9-for-x86_64-baseos-rpms", source: "CONTENT_MANIFEST" });
     expect(result.content.packageOrigins).toHaveLength(301);
+  });
+
+  test("a manifest that does not name a package's recorded repository outweighs it", async () => {
+    const root = copyRoot("ubi9-nodejs18-content-sets");
+    writeFileSync(
+      join(root, "root/buildinfo/content_manifests/ubi9-container-9.2-1.json"),
+      '{"content_sets": ["a", "rhel-9-for-x86_64-baseos-rpms"]}',
+    );
+    const result = await scan(root);
+    expect([originOf(result, "nodejs"), originOf(result, "binutils")]).toStrictEqual([
+      undefined,
+      { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "DNF_HISTORY" },
+    ]);
   });
 
   test("a host that went from dnf 4 to dnf 5 has two histories", async () => {

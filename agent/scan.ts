@@ -12,6 +12,7 @@ import { buildContents } from "./build-contents.ts";
 import { type Discovery, discover, discoverRunningMachine } from "./discover.ts";
 import { createHostFiles } from "./host-files.ts";
 import { RepositoryMapError } from "./load-repository-map.ts";
+import { baseArchOf } from "./media-repository.ts";
 import { readPackages } from "./read-packages.ts";
 import { type HostRepositories, type PackageOrigin, readRepositories } from "./read-repositories.ts";
 import { type ScanReason, type ScanStatus, scanStatus } from "./scan-status.ts";
@@ -39,8 +40,8 @@ export async function scanHost({ hostPath, vsockCid, agentVersion, repositoryMap
   const loading = settle(repositoryMap);
   const files = createHostFiles(hostPath);
   const { packages, reasons: packageReasons } = readPackages(files);
-  const repositories = readRepositories(files, packages);
   const discovery = discover(files);
+  const repositories = readRepositories(files, packages, { rhelMajor: rhelMajorOf(discovery), baseArch: baseArchOf(packages) });
   const { map, reasons: mapReasons } = await loading;
   const status = scanStatus(packages.length, [...packageReasons, ...repositories.reasons, ...mapReasons]);
   const running = hostPath === "/" ? discoverRunningMachine() : { kernel: "", arch: "" };
@@ -52,6 +53,10 @@ export async function scanHost({ hostPath, vsockCid, agentVersion, repositoryMap
     packageOrigins: toOrigins(packages, repositories.origins),
   };
   return { content, status, packageCount: packages.length };
+}
+
+function rhelMajorOf({ detectedOs, osVersion }: Discovery): number | undefined {
+  return detectedOs === "rhel" && /^\d/.test(osVersion) ? Number.parseInt(osVersion, 10) : undefined;
 }
 
 async function settle(
@@ -88,6 +93,7 @@ const DNF_METADATA = {
 } as const;
 const ORIGIN_SOURCES = {
   dnf_history: PackageOrigin_Source.DNF_HISTORY,
+  media: PackageOrigin_Source.KICKSTART,
   content_manifest: PackageOrigin_Source.CONTENT_MANIFEST,
 } as const;
 
