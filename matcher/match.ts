@@ -156,7 +156,7 @@ function withoutOverruledSources(applicables: readonly Applicable[]): readonly A
  * $releasever chooses among them. So where something is said of the guest's own, that alone counts.
  */
 function ownOfExtended(words: readonly Applicable[], minor: number | null): readonly Applicable[] {
-  const own = words.filter((word) => minor !== null && word.entry.product.stream?.channel === "extended" && minorOfStream(word) === minor);
+  const own = words.filter((word) => minor !== null && word.place.cpe.product !== "enterprise_linux" && minorOfStream(word) === minor);
   return own.length === 0 ? words : own;
 }
 
