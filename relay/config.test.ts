@@ -12,7 +12,7 @@ describe("refuses", () => {
   test.each([
     ["an unknown flag, naming the nearest", ["--lisen", "hybrid:/vm"], "1: error: unknown option '--lisen'\n(Did you mean --listen?)"],
     ["a missing flag", REQUIRED.slice(2), "1: error: --listen (or ROX_RELAY_LISTEN) must be set"],
-    ["a listener of another kind", [...REQUIRED, "--listen", "tcp:1"], "1: error: --listen tcp:1: only hybrid:DIR is known"],
+    ["a listener of another kind", [...REQUIRED, "--listen", "tcp:1"], "1: error: --listen tcp:1: neither vsock nor hybrid:DIR"],
     ["a Sensor without a port", [...REQUIRED, "--sensor", "sensor"], "1: error: --sensor sensor: not HOST:PORT"],
     [
       "a size over what the parts agree on",
@@ -46,7 +46,7 @@ test("the documented defaults hold", () => {
     warnings: [],
     config: {
       enabled: true,
-      listenDir: "/vm",
+      listen: { kind: "hybrid", dir: "/vm" },
       ports: [818, 1024],
       sensor: "sensor:8443",
       certsDir: "/certs",

@@ -6,8 +6,7 @@ import { RelayError } from "./relay-error.ts";
 export interface RelayConfig {
   /** ROX_VIRTUAL_MACHINES=false turns the relay off. */
   readonly enabled: boolean;
-  /** Of `--listen hybrid:DIR`. */
-  readonly listenDir: string;
+  readonly listen: { readonly kind: "vsock" } | { readonly kind: "hybrid"; readonly dir: string };
   readonly ports: readonly number[];
   /** HOST:PORT */
   readonly sensor: string;
@@ -90,7 +89,13 @@ function createCommand(version: string): Command {
     .description("Takes the reports of the guests of this node and hands them to Sensor.")
     .version(version, "--version")
     .allowExcessArguments(false)
-    .addOption(setting("--listen <address>", "ROX_RELAY_LISTEN", "where guests are heard: hybrid:DIR"))
+    .addOption(
+      setting(
+        "--listen <address>",
+        "ROX_RELAY_LISTEN",
+        "where guests are heard: vsock, or hybrid:DIR for the sockets of Firecracker and Cloud Hypervisor",
+      ),
+    )
     .addOption(setting("--sensor <host:port>", "ROX_RELAY_SENSOR", "Sensor's address"))
     .addOption(setting("--certs <dir>", "ROX_RELAY_CERTS", "folder of ca.pem, cert.pem and key.pem"))
     .addOption(setting("--spool <dir>", "ROX_RELAY_SPOOL", "folder that keeps reports until Central has them"))
@@ -155,12 +160,10 @@ function createCommand(version: string): Command {
 
 function toConfig(flags: Flags): RelayConfig {
   const [listen, sensor] = [required(flags, "listen"), required(flags, "sensor")];
-  const listenDir = /^hybrid:(.+)$/.exec(listen)?.[1];
-  if (listenDir === undefined) throw new RelayError("bad_setting", `--listen ${listen}: only hybrid:DIR is known`);
   if (!/^.+:\d+$/.test(sensor)) throw new RelayError("bad_setting", `--sensor ${sensor}: not HOST:PORT`);
   return {
     enabled: flags.virtualMachines,
-    listenDir,
+    listen: parseListen(listen),
     ports: flags.port === undefined ? VSOCK_PORTS : [flags.port],
     sensor,
     certsDir: required(flags, "certs"),
@@ -176,6 +179,13 @@ function toConfig(flags: Flags): RelayConfig {
     metricsPort: flags.metricsPort,
     logLevel: flags.logLevel,
   };
+}
+
+function parseListen(text: string): RelayConfig["listen"] {
+  const [, dir] = /^hybrid:(.+)$/.exec(text) ?? [];
+  if (dir !== undefined) return { kind: "hybrid", dir };
+  if (text === "vsock") return { kind: "vsock" };
+  throw new RelayError("bad_setting", `--listen ${text}: neither vsock nor hybrid:DIR`);
 }
 
 /** Not left to commander, which would name a missing flag rather than the misspelled one that was meant. */

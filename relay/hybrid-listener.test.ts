@@ -6,7 +6,8 @@ import { join } from "node:path";
 import pino from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock } from "./clock.ts";
-import { type Guest, type Listener, openHybridListener } from "./hybrid-listener.ts";
+import { openHybridListener } from "./hybrid-listener.ts";
+import type { Guest, Listener } from "./listener.ts";
 import { RelayError } from "./relay-error.ts";
 
 let dir: string;

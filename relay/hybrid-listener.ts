@@ -2,25 +2,11 @@ import { watch } from "node:fs";
 import { lstat, readdir, rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { type Cid, parseCid } from "./cid.ts";
 import type { Clock } from "./clock.ts";
+import type { Guest, Listener } from "./listener.ts";
 import { RelayError } from "./relay-error.ts";
-
-/** A connection from a guest. The CID is not the guest's word: it is the kernel's, or that of the hypervisor's socket path. */
-export interface Guest {
-  readonly cid: Cid;
-  readonly port: number;
-  readonly stream: Duplex;
-}
-
-export interface Listener {
-  /** Sockets that guests can reach now. */
-  readonly sockets: number;
-  /** Takes no more connections; those that are open go on. */
-  close(): Promise<void>;
-}
 
 export interface HybridListenerOptions {
   readonly dir: string;

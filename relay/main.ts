@@ -1,11 +1,14 @@
+import { join } from "node:path";
+import { loadAddon } from "@guestscan/vsock/vsock";
+import { VsockError } from "@guestscan/vsock/vsock-error";
 import pino from "pino";
 import { systemClock } from "./clock.ts";
 import { readConfig } from "./config.ts";
+import manifest from "./package.json" with { type: "json" };
 import { RelayError } from "./relay-error.ts";
 import { createSensorLink } from "./sensor-link.ts";
 import { openSpoolFiles } from "./spool-files.ts";
 import { startRelay } from "./start-relay.ts";
-import manifest from "./package.json" with { type: "json" };
 
 const invocation = readConfig(process.argv.slice(2), process.env, manifest.version);
 if (invocation.kind === "exit") {
@@ -23,6 +26,7 @@ try {
   const relay = await startRelay(config, {
     files: await openSpoolFiles(config.spoolDir),
     connect: createSensorLink(config.sensor, config.certsDir),
+    loadVsock: () => loadAddon(join(import.meta.dirname, "vsock.node")), // built beside this program
     clock: systemClock,
     random: Math.random,
     log,
@@ -35,7 +39,7 @@ try {
     });
   }
 } catch (error) {
-  if (!(error instanceof RelayError)) throw error;
+  if (!(error instanceof RelayError || error instanceof VsockError)) throw error;
   log.fatal({ err: error }, "relay cannot start");
   process.exit(1);
 }

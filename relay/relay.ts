@@ -7,7 +7,7 @@ import type { Logger } from "pino";
 import { type Cid, isReservedCid } from "./cid.ts";
 import type { Clock } from "./clock.ts";
 import type { Admission, ConnectionBudget } from "./connection-budget.ts";
-import type { Guest } from "./hybrid-listener.ts";
+import type { Guest } from "./listener.ts";
 import type { RelayMetrics } from "./metrics.ts";
 import { type ReadLimits, readReport } from "./read-report.ts";
 import { RelayError, type RelayErrorCode } from "./relay-error.ts";

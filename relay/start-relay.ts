@@ -1,3 +1,4 @@
+import type { VsockAddon } from "@guestscan/vsock/vsock";
 import type { Logger } from "pino";
 import type { Clock } from "./clock.ts";
 import type { RelayConfig } from "./config.ts";
@@ -5,11 +6,13 @@ import { createConnectionBudget } from "./connection-budget.ts";
 import { type ConnectSensor, createForwarder } from "./forwarder.ts";
 import { openHealthServer } from "./health-server.ts";
 import { openHybridListener } from "./hybrid-listener.ts";
+import type { Guest } from "./listener.ts";
 import { createRelayMetrics, type RelayMetrics } from "./metrics.ts";
 import { createRelay } from "./relay.ts";
 import { createReportRate } from "./report-rate.ts";
 import { openSpool } from "./spool.ts";
 import type { SpoolFiles } from "./spool-files.ts";
+import { openVsockListener } from "./vsock-listener.ts";
 
 export interface RunningRelay {
   readonly metrics: RelayMetrics;
@@ -22,6 +25,8 @@ export interface RunningRelay {
 export interface RelayOutside {
   readonly files: SpoolFiles;
   readonly connect: ConnectSensor;
+  /** Called for `--listen vsock` only. */
+  readonly loadVsock: () => VsockAddon;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
@@ -35,7 +40,7 @@ const MIN_BYTES_PER_SECOND = 64 * 1024;
 /** The relay of one node, from its guests' sockets to its stream to Sensor. Throws RelayError "bad_setting". */
 export async function startRelay(
   config: RelayConfig,
-  { files, connect, clock, random, log, version }: RelayOutside,
+  { files, connect, loadVsock, clock, random, log, version }: RelayOutside,
 ): Promise<RunningRelay> {
   const metrics = createRelayMetrics();
   const spool = await openSpool({ files, maxBytes: config.spoolMaxBytes, log });
@@ -68,24 +73,20 @@ export async function startRelay(
   });
   metrics.watch({ spool, budget, connected: () => forwarder.connected, now: () => clock.now() });
   const guests = new Set<Promise<void>>();
-  const listener = await openHybridListener({
-    dir: config.listenDir,
-    ports: config.ports,
-    clock,
-    log,
-    onGuest(guest) {
-      const served = relay.serve(guest).finally(() => guests.delete(served));
-      guests.add(served);
-    },
-  });
+  const onGuest = (guest: Guest): void => {
+    const served = relay.serve(guest).finally(() => guests.delete(served));
+    guests.add(served);
+  };
+  const { listen, ports } = config;
+  const listener =
+    listen.kind === "vsock"
+      ? openVsockListener({ addon: loadVsock(), ports, onGuest, log })
+      : await openHybridListener({ dir: listen.dir, ports, onGuest, clock, log });
   const notReady = (): string | null => (forwarder.connected ? null : "no connection to Sensor: reports are kept on disk");
   const health = config.metricsPort === 0 ? undefined : await openHealthServer(config.metricsPort, metrics.registry, notReady);
   const stopping = new AbortController();
   const forwarding = forwarder.run(stopping.signal);
-  log.info(
-    { dir: config.listenDir, ports: config.ports, sockets: listener.sockets, waiting: [...spool.entries()].length },
-    "relay started",
-  );
+  log.info({ listen, ports, sockets: listener.sockets, waiting: [...spool.entries()].length }, "relay started");
   return {
     metrics,
     metricsPort: health?.port ?? 0,

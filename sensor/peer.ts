@@ -1,5 +1,5 @@
 import type { TLSSocket } from "node:tls";
-import { Code, ConnectError, createContextKey, createContextValues, type ContextValues, type HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues, createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import type { ConnectNodeAdapterOptions } from "@connectrpc/connect-node";
 import { type Identity, readIdentity } from "./identity.ts";
 
