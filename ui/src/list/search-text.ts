@@ -6,7 +6,7 @@ export type FilterAttribute = { readonly field: string; readonly label: string }
   | { readonly kind: "choice"; readonly choices: readonly Choice[] }
 );
 
-export interface Choice {
+interface Choice {
   readonly value: string;
   readonly label: string;
 }

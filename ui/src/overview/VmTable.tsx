@@ -24,7 +24,9 @@ export function VmTable({ list, vms, error, retry }: VmTableProps) {
       <Thead>
         <Tr>
           <Th {...list.sortBy("Virtual Machine Name")}>Virtual machine</Th>
-          <Th {...list.sortBy("Severity", "desc")}>CVEs by severity</Th>
+          <Th {...list.sortBy("Severity", "desc")} width={25}>
+            CVEs by severity
+          </Th>
           <Th {...list.sortBy("Cluster")}>Cluster</Th>
           <Th {...list.sortBy("Namespace")}>Namespace</Th>
           <Th {...list.sortBy("Component Scan Count", "desc")}>Scanned packages</Th>

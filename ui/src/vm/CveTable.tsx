@@ -82,7 +82,7 @@ function CveRows({ vmId, row, at, isExpanded, toggle }: CveRowsProps) {
       </Tr>
       {isExpanded && (
         <Tr isExpanded>
-          <Td colSpan={COLUMN_COUNT} noPadding>
+          <Td colSpan={COLUMN_COUNT}>
             <ExpandableRowContent>
               <Content component="p">{row.summary}</Content>
               <AffectedComponents vmId={vmId} cve={row.cve} />
