@@ -54,6 +54,7 @@ async function readVex(folder: string, { packages }: Inventory, { say, progress 
   const names = new Set(packages.flatMap(({ name, sourceName }) => [name, sourceName]));
   const reading = await readVexFolder(folder, names, {
     onBroken: (file, reason) => say(`VEX document ${file} is left out: ${reason}`),
+    onOdd: (reason, count) => say(`VEX documents have ${count} entries that are passed over and should not be there: ${reason}`),
     onRead: (count) => {
       if (count % PROGRESS_EVERY === 0) progress(`${count} VEX documents read`);
     },
@@ -62,14 +63,14 @@ async function readVex(folder: string, { packages }: Inventory, { say, progress 
   return reading;
 }
 
-/** One line per reason: what it is, of how many packages, and what to do. */
+/** One line per reason: how many packages, what is the case with the first of them, what to do. */
 function summarizeUnscanned(judged: readonly JudgedPackage[]): readonly string[] {
-  const byText = Map.groupBy(
-    judged.flatMap(({ package: { name }, unscanned }) => (unscanned === null ? [] : [{ name, ...unscanned }])),
+  const byCode = Map.groupBy(
+    judged.flatMap(({ unscanned }) => unscanned ?? []),
     ({ code }) => code,
   );
-  return [...byText].map(([code, packages]) => {
-    const examples = packages.slice(0, 3).map(({ name, detail }) => `${name}: ${detail}`);
-    return `${packages.length} packages not judged (${code}): ${examples.join("; ")}${packages.length > 3 ? "; …" : ""}. ${packages[0]?.action ?? ""}`;
+  return [...byCode].map(([code, [first, ...others]]) => {
+    const more = others.length === 0 ? "" : ` So it is with ${others.length} more.`;
+    return `not judged (${code}): ${first?.detail}${more} ${first?.action}`;
   });
 }

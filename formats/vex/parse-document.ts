@@ -10,6 +10,12 @@ export interface ParsedDocument {
   readonly skipped: ReadonlyMap<string, number>;
 }
 
+/** Reasons for skipping that are no news: other kinds of packages, images, and entries on whole products or modules. Any other is worth a person's look. */
+export const EXPECTED_SKIPS: ReadonlySet<string> = new Set([
+  ...["oci", "maven", "npm", "golang", "pypi", "cargo", "gem", "generic", "github", "luarocks", "rpmmod"],
+  ...["product without a package", "package without a purl", "product without a CPE"],
+]);
+
 /** Where the feeds publish; the GA documents do not name themselves. */
 const FEED_BASES: Readonly<Record<Feed, string>> = {
   legacy: "https://security.access.redhat.com/data/csaf/v2/vex/",
@@ -160,7 +166,7 @@ function readProducts(tree: Readonly<Record<string, Json>>): Products {
   const pending = [...array(tree["branches"])];
   for (let branch = pending.pop(); branch !== undefined; branch = pending.pop()) {
     const { product, branches } = optionalRecord(branch);
-    pending.push(...array(branches));
+    for (const inner of array(branches)) pending.push(inner); // not by spreading: there may be more of them than a call takes
     if (!isRecord(product)) continue;
     const helper = optionalRecord(product["product_identification_helper"]);
     const id = text(product["product_id"]);
@@ -226,6 +232,8 @@ function readRpmAfresh(purlText: string): Omit<Component, "productId" | "cpe"> |
   const rpmmod = purl.qualifiers.get("rpmmod");
   const module = rpmmod === undefined ? "" : moduleOf(rpmmod);
   if (module === null) return "rpmmod without a stream";
+  const evr = evrOf(purl.version, purl.qualifiers.get("epoch"));
+  if (evr === undefined) return "unreadable version";
   const arch = purl.qualifiers.get("arch") ?? "";
   const source = arch === "src" || arch === "nosrc";
   return {
@@ -234,12 +242,18 @@ function readRpmAfresh(purlText: string): Omit<Component, "productId" | "cpe"> |
     upstream: purl.qualifiers.get("upstream") ?? "",
     module,
     arch: source ? "" : arch,
-    evr: purl.version === "" ? null : { ...parseEvr(purl.version), epoch: epochOf(purl.qualifiers.get("epoch")) },
+    evr,
   };
 }
 
-function epochOf(word: string | undefined): number {
-  return word !== undefined && /^\d{1,9}$/.test(word) ? Number(word) : 0;
+/** Null without a version; undefined for one that is none. */
+function evrOf(version: string, epoch: string | undefined): Evr | null | undefined {
+  if (version === "") return null;
+  try {
+    return { ...parseEvr(version), epoch: epoch !== undefined && /^\d{1,9}$/.test(epoch) ? Number(epoch) : 0 };
+  } catch {
+    return undefined;
+  }
 }
 
 /** "redis:6:8080…:3b9f49c4" is the module "redis:6"; null without a stream. */
@@ -259,22 +273,24 @@ function moduleOfPurl(purlText: string | undefined): string {
   }
 }
 
+type Unfixed = Extract<StatementStatus, { readonly kind: "known_affected" }>["remediation"];
+
 /** What a document says of product ids, by id. */
 interface Sayings {
   readonly severities: ReadonlyMap<string, Severity>;
   readonly scores: ReadonlyMap<string, readonly CvssScore[]>;
   readonly fixes: ReadonlyMap<string, string>;
-  readonly unfixed: ReadonlyMap<string, "affected" | "fix_deferred" | "will_not_fix" | "out_of_support">;
+  readonly unfixed: ReadonlyMap<string, Unfixed>;
   readonly justifications: ReadonlyMap<string, string>;
 }
 
 /** Remediation texts are a closed set; their category alone does not tell them apart. */
-const UNFIXED: Readonly<Record<string, "affected" | "fix_deferred" | "will_not_fix" | "out_of_support">> = {
-  Affected: "affected",
-  "Fix deferred": "fix_deferred",
-  "Will not fix": "will_not_fix",
-  "Out of support scope": "out_of_support",
-};
+const UNFIXED: ReadonlyMap<string, Unfixed> = new Map([
+  ["Affected", "affected"],
+  ["Fix deferred", "fix_deferred"],
+  ["Will not fix", "will_not_fix"],
+  ["Out of support scope", "out_of_support"],
+]);
 
 function readSayings(vulnerability: Readonly<Record<string, Json>>): Sayings {
   const severities = new Map<string, Severity>();
@@ -283,9 +299,9 @@ function readSayings(vulnerability: Readonly<Record<string, Json>>): Sayings {
   }
   const scores = new Map<string, readonly CvssScore[]>();
   for (const score of array(vulnerability["scores"]).map(optionalRecord)) setAll(scores, score["products"], readScores(score));
-  const [fixes, unfixed] = [new Map<string, string>(), new Map<string, "affected" | "fix_deferred" | "will_not_fix" | "out_of_support">()];
+  const [fixes, unfixed] = [new Map<string, string>(), new Map<string, Unfixed>()];
   for (const remediation of array(vulnerability["remediations"]).map(optionalRecord)) {
-    const kind = UNFIXED[text(remediation["details"])];
+    const kind = UNFIXED.get(text(remediation["details"]));
     if (remediation["category"] === "vendor_fix") setAll(fixes, remediation["product_ids"], text(remediation["url"]));
     else if (kind !== undefined) setAll(unfixed, remediation["product_ids"], kind);
   }
