@@ -226,6 +226,17 @@ describe("--daemon", () => {
     expect(await once(child, "exit")).toStrictEqual([0, null]);
   });
 
+  test("goes on when nobody reads its log or its reports any more", async () => {
+    const child = start([host("rhel9-dnf-real"), "--daemon", "--index-interval=20ms", "--verbose"]);
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    await new Promise<void>((resolve) => {
+      onReport = () => reports.length >= 4 && resolve();
+    });
+    child.kill("SIGTERM");
+    expect(await once(child, "exit")).toStrictEqual([0, null]);
+  });
+
   test("=false runs once", async () => {
     const { status } = await run([host("rhel9-dnf-real"), "--daemon=false"]);
     expect([status, reports.length]).toStrictEqual([0, 1]);

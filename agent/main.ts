@@ -16,6 +16,9 @@ const log = createLog(
   () => new Date(),
 );
 
+// Whoever reads the report or the log may go away first; that ends neither a scan nor a daemon.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+
 main().then(
   (exitCode) => {
     process.exitCode = exitCode;
