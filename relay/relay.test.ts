@@ -227,6 +227,14 @@ describe("keeps and forwards", () => {
     expect(await send(42, upstreamReport(42, "x".repeat(16 * 1024 * 1024 - 100)))).toBe("STORED");
   });
 
+  test("a report of exactly the limit", async () => {
+    await start({ flags: [...NO_WAIT, "--max-report-kb", "64"] });
+    const padding = 64 * 1024 - upstreamReport(42, "x".repeat(60_000)).length;
+    const report = upstreamReport(42, "x".repeat(60_000 + padding));
+    expect(report).toHaveLength(64 * 1024);
+    expect(await send(42, report)).toBe("QUEUED");
+  });
+
   test("order and digest of our agent's envelope", async () => {
     const sensor = await scripted(storeAll);
     await start({ sensor: `127.0.0.1:${sensor.port}` });
