@@ -11,6 +11,11 @@ import { UpError, up } from "./up.ts";
 const dist = distFolder(import.meta.dirname);
 const bin = join(dist, "bin");
 
+// Whoever reads the output may stop, as head does.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 run(readCommand(process.argv.slice(2), process.env, packageJson.version)).then(
   (status) => {
     process.exitCode = status;

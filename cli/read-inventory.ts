@@ -1,15 +1,18 @@
 import { readFileSync, statSync } from "node:fs";
-import { create, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
+import { clearField, create, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { scanHost } from "@guestscan/agent/scan";
 import { decodeReport } from "@guestscan/formats/report/decode-report";
 import type { Inventory } from "@guestscan/formats/report/inventory";
-import { IndexReportSchema, VMReportSchema } from "@guestscan/proto/gen/virtualmachine/v1/index_report_pb";
+import { IndexReportSchema, type VMReport, VMReportSchema } from "@guestscan/proto/gen/virtualmachine/v1/index_report_pb";
 import { CliError } from "./cli-error.ts";
+
+/** What stands for the CID of a report that was never sent: readers of the wire ask for one, and nobody here looks at it. */
+const NO_CID = "0";
 
 /** Scans a host root as the agent does. Throws CliError. */
 export async function scanRoot(folder: string, agentVersion: string): Promise<Inventory> {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) throw new CliError("bad_input", `${folder} is not a folder`);
-  const { content } = await scanHost({ hostPath: folder, vsockCid: "", agentVersion });
+  const { content } = await scanHost({ hostPath: folder, vsockCid: NO_CID, agentVersion });
   return decodeReport(toBinary(VMReportSchema, create(VMReportSchema, content)));
 }
 
@@ -25,7 +28,7 @@ export function readReportFile(file: string): Inventory {
   }
 }
 
-/** No message of the wire starts with "{" or white space: as tags these are of fields that a report does not have. */
+/** No message of the wire starts with "{" or white space and "{": as tags these are of fields that a report does not have. */
 function isJson(bytes: Uint8Array): boolean {
   return /^\s*\{/.test(Buffer.from(bytes.subarray(0, 100)).toString("latin1"));
 }
@@ -34,6 +37,15 @@ function isJson(bytes: Uint8Array): boolean {
 function encodeJson(bytes: Buffer): Uint8Array {
   const json = JSON.parse(bytes.toString("utf8")) as Readonly<Record<string, JsonValue>>;
   const isBareIndex = "indexV4" in json || "index_v4" in json;
-  if (isBareIndex) return toBinary(IndexReportSchema, fromJson(IndexReportSchema, json, { ignoreUnknownFields: true }));
-  return toBinary(VMReportSchema, fromJson(VMReportSchema, json, { ignoreUnknownFields: true }));
+  if (!isBareIndex) return toBinary(VMReportSchema, asContent(fromJson(VMReportSchema, json, { ignoreUnknownFields: true })));
+  const index = fromJson(IndexReportSchema, json, { ignoreUnknownFields: true });
+  return toBinary(IndexReportSchema, { ...index, vsockCid: index.vsockCid || NO_CID });
+}
+
+/** Without the envelope, which seals bytes of the wire: they are not those that JSON gives. */
+function asContent(report: VMReport): VMReport {
+  const { indexReport } = report;
+  const content = { ...report, ...(indexReport && { indexReport: { ...indexReport, vsockCid: indexReport.vsockCid || NO_CID } }) };
+  clearField(content, VMReportSchema.field.envelope);
+  return content;
 }

@@ -54,7 +54,7 @@ async function readVex(folder: string, { packages }: Inventory, { say, progress 
   const names = new Set(packages.flatMap(({ name, sourceName }) => [name, sourceName]));
   const reading = await readVexFolder(folder, names, {
     onBroken: (file, reason) => say(`VEX document ${file} is left out: ${reason}`),
-    onOdd: (reason, count) => say(`VEX documents have ${count} entries that are passed over and should not be there: ${reason}`),
+    onOdd: (reason, count) => say(`VEX documents: ${count} entries passed over that nobody knows: ${reason}`),
     onRead: (count) => {
       if (count % PROGRESS_EVERY === 0) progress(`${count} VEX documents read`);
     },
@@ -70,7 +70,7 @@ function summarizeUnscanned(judged: readonly JudgedPackage[]): readonly string[]
     ({ code }) => code,
   );
   return [...byCode].map(([code, [first, ...others]]) => {
-    const more = others.length === 0 ? "" : ` So it is with ${others.length} more.`;
-    return `not judged (${code}): ${first?.detail}${more} ${first?.action}`;
+    const more = others.length === 0 ? "" : ` (and ${others.length} more)`;
+    return `not judged, ${code}${more}: ${first?.detail} ${first?.action}`;
   });
 }
