@@ -72,7 +72,7 @@ export async function serve(settings: ServeSettings, deps: ServeDeps): Promise<R
       serveBoth(ApiTokenService, createApiTokenService(accounts)),
     ],
     sensorService: createSensorService(
-      { db, fleet, foundCves, clock, log, countReport: (outcome) => metrics.countReport(outcome) },
+      { db, fleet, foundCves, instanceIds: new Map(), clock, log, countReport: (outcome) => metrics.countReport(outcome) },
       CENTRAL_VERSION,
     ),
     isReady: () => ready && !stopping.signal.aborted,

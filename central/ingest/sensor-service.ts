@@ -14,14 +14,32 @@ import { MAX_REPORT_BYTES } from "@guestscan/proto/limits";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { SENDER } from "../api/request-context.ts";
 import { listClusters } from "../store/clusters.ts";
-import { removeVm, removeVmsExcept, upsertVm, type VmFacts } from "../store/virtual-machine.ts";
-import { type IngestDeps, type ReportOutcome, storeReport } from "./store-report.ts";
+import { removeVm, removeVmsExcept, upsertVms, type VmFacts } from "../store/virtual-machine.ts";
+import { type ReadAheadLimit, readAhead } from "./read-ahead.ts";
+import type { ReceivedReport } from "./read-report.ts";
+import { type IngestDeps, type ReportOutcome, storeReports } from "./store-reports.ts";
 
 type Response = MessageInitShape<typeof ConnectResponseSchema>;
+type Message = ConnectRequest["message"];
 
 const RETRY_AFTER_DATABASE_ERROR_MS = 5000;
 
-/** The stream of a cluster's Sensor. Messages are taken one after the other, so that a report follows the virtual machine that it is of. */
+/** Messages that have come are taken together: one transaction for many is what makes them cheap. */
+const READ_AHEAD: ReadAheadLimit<ConnectRequest> = {
+  maxItems: 500,
+  maxWeight: 2 * MAX_REPORT_BYTES,
+  weigh: ({ message }) => (message.case === "report" ? message.value.report.length : 0),
+};
+const MAX_REPORTS_AT_ONCE = 64;
+
+/** A Sensor's stream. */
+interface Stream {
+  readonly clusterId: string;
+  /** The virtual machines that it has named since the hello. */
+  readonly named: Set<string>;
+}
+
+/** The stream of a cluster's Sensor. Messages take effect in their order, so that a report follows the virtual machine that it is of. */
 export function createSensorService(deps: IngestDeps, centralVersion: string): ServiceImpl<typeof SensorService> {
   return {
     async *connect(requests, context) {
@@ -31,25 +49,61 @@ export function createSensorService(deps: IngestDeps, centralVersion: string): S
       if (!(await knowsCluster(deps, clusterId)))
         throw new ConnectError("the cluster of this certificate is not known here", Code.PermissionDenied);
       deps.log.info({ clusterId }, "a Sensor is connected");
-      const named = new Set<string>();
-      for await (const request of requests) yield* respond(deps, clusterId, named, request, centralVersion);
+      const stream = { clusterId, named: new Set<string>() };
+      for await (const batch of readAhead(requests, READ_AHEAD)) {
+        for (const run of runsOfOneKind(batch)) yield* respond(deps, stream, run, centralVersion);
+      }
       deps.log.info({ clusterId }, "a Sensor has gone");
     },
   };
 }
 
-/** A cluster may have been made by a command while this Central runs. */
-async function knowsCluster({ db, fleet }: IngestDeps, clusterId: string): Promise<boolean> {
-  if (!fleet.clusters().some(({ id }) => id === clusterId)) for (const cluster of await listClusters(db)) fleet.setCluster(cluster);
-  return fleet.clusters().some(({ id }) => id === clusterId);
+type Run =
+  | { readonly kind: "virtual_machines"; readonly machines: readonly VirtualMachine[] }
+  | { readonly kind: "reports"; readonly reports: readonly Report[] }
+  | { readonly kind: "other"; readonly message: Message };
+
+function runsOfOneKind(batch: readonly ConnectRequest[]): readonly Run[] {
+  const runs: Run[] = [];
+  let machines: VirtualMachine[] = [];
+  let reports: Report[] = [];
+  for (const { message } of batch) {
+    if (message.case === "virtualMachine") {
+      if (machines.length === 0) runs.push({ kind: "virtual_machines", machines });
+      machines.push(message.value);
+    } else machines = [];
+    if (message.case === "report") {
+      if (reports.length === 0) runs.push({ kind: "reports", reports });
+      reports.push(message.value);
+      if (reports.length === MAX_REPORTS_AT_ONCE) reports = [];
+    } else reports = [];
+    if (message.case !== "virtualMachine" && message.case !== "report") runs.push({ kind: "other", message });
+  }
+  return runs;
 }
 
-/** `named`: the virtual machines of this stream so far. */
-async function* respond(
+async function* respond(deps: IngestDeps, stream: Stream, run: Run, centralVersion: string): AsyncGenerator<ConnectResponse> {
+  switch (run.kind) {
+    case "virtual_machines":
+      await putMachines(deps, stream, run.machines);
+      return;
+    case "reports": {
+      const outcomes = await takeReports(deps, stream.clusterId, run.reports);
+      for (const [i, outcome] of outcomes.entries()) {
+        const report = run.reports[i];
+        if (report !== undefined) yield acknowledgement(report.virtualMachineId, report.digest, outcome);
+      }
+      return;
+    }
+    default:
+      yield* respondToOther(deps, stream, run.message, centralVersion);
+  }
+}
+
+async function* respondToOther(
   deps: IngestDeps,
-  clusterId: string,
-  named: Set<string>,
-  { message }: ConnectRequest,
+  { clusterId, named }: Stream,
+  message: Message,
   centralVersion: string,
 ): AsyncGenerator<ConnectResponse> {
   switch (message.case) {
@@ -57,13 +111,6 @@ async function* respond(
       named.clear();
       yield response({ case: "hello", value: { centralVersion, capabilities: [], maxReportBytes: BigInt(MAX_REPORT_BYTES) } });
       return;
-    case "virtualMachine": {
-      const { id } = message.value;
-      if (id === "") throw new ConnectError("a virtual machine has no id", Code.InvalidArgument);
-      named.add(id);
-      deps.fleet.putVm(await upsertVm(deps.db, { clusterId, id }, toFacts(message.value), deps.clock()));
-      return;
-    }
     case "virtualMachineRemoved": {
       const key = { clusterId, id: message.value.id };
       named.delete(key.id);
@@ -74,16 +121,28 @@ async function* respond(
     case "virtualMachinesComplete":
       await removeUnnamed(deps, clusterId, named, message.value.count);
       return;
-    case "report":
-      yield acknowledgement(message.value.virtualMachineId, message.value.digest, await takeReport(deps, clusterId, message.value));
-      return;
     case "digests":
       for (const digest of message.value.digests) yield answerDigest(deps, clusterId, digest);
       return;
-    case undefined:
+    default:
       // A newer Sensor's message, which this Central has not offered to understand.
       return;
   }
+}
+
+async function putMachines(deps: IngestDeps, { clusterId, named }: Stream, machines: readonly VirtualMachine[]): Promise<void> {
+  // The last word on each counts.
+  const byId = new Map(machines.map((machine) => [machine.id, machine]));
+  if (byId.has("")) throw new ConnectError("a virtual machine has no id", Code.InvalidArgument);
+  for (const id of byId.keys()) named.add(id);
+  const facts = [...byId.values()].map((machine) => ({ id: machine.id, ...toFacts(machine) }));
+  for (const vm of await upsertVms(deps.db, clusterId, facts, deps.clock())) deps.fleet.putVm(vm);
+}
+
+/** A cluster may have been made by a command while this Central runs. */
+async function knowsCluster({ db, fleet }: IngestDeps, clusterId: string): Promise<boolean> {
+  if (!fleet.clusters().some(({ id }) => id === clusterId)) for (const cluster of await listClusters(db)) fleet.setCluster(cluster);
+  return fleet.clusters().some(({ id }) => id === clusterId);
 }
 
 /** A list that is not whole removes nothing. */
@@ -97,22 +156,31 @@ async function removeUnnamed({ db, fleet, log }: IngestDeps, clusterId: string, 
   if (removed.length > 0) log.info({ clusterId, removed: removed.length }, "removed virtual machines that are gone");
 }
 
-async function takeReport(deps: IngestDeps, clusterId: string, { virtualMachineId, cid, digest, report }: Report): Promise<ReportOutcome> {
-  try {
-    const outcome = await storeReport(deps, { clusterId, id: virtualMachineId }, { cid, digest, bytes: report });
+async function takeReports(deps: IngestDeps, clusterId: string, reports: readonly Report[]): Promise<readonly ReportOutcome[]> {
+  const received = reports.map(({ virtualMachineId, cid, digest, report }) => ({ vmId: virtualMachineId, cid, digest, bytes: report }));
+  const outcomes = await storeOrRetry(deps, clusterId, received);
+  for (const [i, outcome] of outcomes.entries()) {
     deps.countReport(outcome.kind);
     if (outcome.kind !== "stored")
-      deps.log.warn({ clusterId, vm: virtualMachineId, reason: outcome.reason, detail: outcome.message }, "a report was not stored");
-    return outcome;
+      deps.log.warn({ clusterId, vm: received[i]?.vmId, reason: outcome.reason, detail: outcome.message }, "a report was not stored");
+  }
+  return outcomes;
+}
+
+/** Where the database fails on many, each is tried alone: one that it does not take must not keep the others out. */
+async function storeOrRetry(deps: IngestDeps, clusterId: string, reports: readonly ReceivedReport[]): Promise<readonly ReportOutcome[]> {
+  try {
+    return await storeReports(deps, clusterId, reports);
   } catch (error) {
-    deps.log.error({ err: error, clusterId, vm: virtualMachineId }, "a report could not be stored");
-    deps.countReport("retry");
-    return {
-      kind: "retry",
-      reason: "database",
-      message: "Central's database did not take the report",
-      afterMs: RETRY_AFTER_DATABASE_ERROR_MS,
-    };
+    if (reports.length > 1) {
+      const outcomes: ReportOutcome[] = [];
+      for (const report of reports) outcomes.push(...(await storeOrRetry(deps, clusterId, [report])));
+      return outcomes;
+    }
+    deps.log.error({ err: error, clusterId, vm: reports[0]?.vmId }, "a report could not be stored");
+    return [
+      { kind: "retry", reason: "database", message: "Central's database did not take the report", afterMs: RETRY_AFTER_DATABASE_ERROR_MS },
+    ];
   }
 }
 

@@ -38,29 +38,44 @@ interface InventoryRow {
   instance_ids: number[];
 }
 
-/** The number of each package, in the order of the packages; new ones are inserted. Call it in the transaction that uses the numbers. */
-export async function internInstances(db: Queryable, packages: readonly InventoryPackage[]): Promise<readonly number[]> {
+/** Numbers of package instances by their digests (base64). */
+export type InstanceIds = Map<string, number>;
+
+export interface InternedInstances {
+  /** In the order of the packages. */
+  readonly ids: readonly number[];
+  /** Those that were not known: to be remembered once the transaction is committed. */
+  readonly fresh: InstanceIds;
+}
+
+/** The number of each package; new ones are inserted. Call it in the transaction that uses the numbers. */
+export async function internInstances(
+  db: Queryable,
+  packages: readonly InventoryPackage[],
+  known: InstanceIds,
+): Promise<InternedInstances> {
   const digests = packages.map(digestOfPackage);
-  const byDigest = new Map(digests.map((digest, i) => [digest, packages[i]]));
-  const known = await readIds(db, [...byDigest.keys()]);
-  // Sorted, so that two reports that bring the same new packages wait for each other instead of deadlocking.
-  const fresh = [...byDigest].filter(([digest]) => !known.has(digest)).sort(([a], [b]) => (a < b ? -1 : 1));
-  if (fresh.length > 0) {
+  const unknown = new Map(digests.flatMap((digest, i) => (known.has(digest) ? [] : [[digest, packages[i]] as const])));
+  const fresh = unknown.size === 0 ? new Map<string, number>() : await readIds(db, [...unknown.keys()]);
+  // Sorted, so that two transactions that bring the same new packages wait for each other instead of deadlocking.
+  const missing = [...unknown].filter(([digest]) => !fresh.has(digest)).sort(([a], [b]) => (a < b ? -1 : 1));
+  if (missing.length > 0) {
     await insertInstances(
       db,
-      fresh.flatMap(([digest, pkg]) => (pkg === undefined ? [] : [{ digest, pkg }])),
+      missing.flatMap(([digest, pkg]) => (pkg === undefined ? [] : [{ digest, pkg }])),
     );
     for (const [digest, id] of await readIds(
       db,
-      fresh.map(([digest]) => digest),
+      missing.map(([digest]) => digest),
     ))
-      known.set(digest, id);
+      fresh.set(digest, id);
   }
-  return digests.map((digest) => {
-    const id = known.get(digest);
+  const ids = digests.map((digest) => {
+    const id = known.get(digest) ?? fresh.get(digest);
     if (id === undefined) throw new Error("a package instance was inserted but is not there");
     return id;
   });
+  return { ids, fresh };
 }
 
 async function readIds(db: Queryable, digests: readonly string[]): Promise<Map<string, number>> {
@@ -93,25 +108,60 @@ function digestOfPackage(pkg: InventoryPackage): string {
     .digest("base64");
 }
 
-/** The stored inventory of that content, made where it is new. */
-export async function internInventory(
+/** The stored inventory of each content, made where it is new. */
+export async function internInventories(
   db: Queryable,
-  os: Inventory["os"],
-  instances: readonly number[],
+  contents: readonly { readonly os: Inventory["os"]; readonly instanceIds: readonly number[] }[],
   now: Date,
-): Promise<StoredInventory> {
-  const instanceIds = instances.toSorted((a, b) => a - b);
-  const digest = createHash("sha256")
-    .update(JSON.stringify([os.detected, os.version, os.prettyName, instanceIds]))
-    .digest();
-  await db.query(
-    `insert into inventory (digest, os_detected, os_version, os_name, instance_ids, created_at) values ($1, $2, $3, $4, $5, $6) on conflict (digest) do nothing`,
-    [digest, os.detected, os.version, os.prettyName, instanceIds, now],
+): Promise<readonly StoredInventory[]> {
+  if (contents.length === 0) return [];
+  const rows = contents.map(({ os, instanceIds }) => {
+    const sorted = instanceIds.toSorted((a, b) => a - b);
+    const digest = createHash("sha256")
+      .update(JSON.stringify([os.detected, os.version, os.prettyName, sorted]))
+      .digest("base64");
+    return { os, instanceIds: sorted, digest };
+  });
+  const known = await readInventoryIds(
+    db,
+    rows.map(({ digest }) => digest),
   );
-  const { rows } = await db.query<{ id: number }>("select id from inventory where digest = $1", [digest]);
-  const [row] = rows;
-  if (row === undefined) throw new Error("an inventory was inserted but is not there");
-  return { id: row.id, os, instanceIds };
+  const missing = [...new Map(rows.filter(({ digest }) => !known.has(digest)).map((row) => [row.digest, row])).values()].sort((a, b) =>
+    a.digest < b.digest ? -1 : 1,
+  );
+  if (missing.length > 0) {
+    await db.query(
+      `insert into inventory (digest, os_detected, os_version, os_name, instance_ids, created_at)
+       select digest, os_detected, os_version, os_name, instance_ids::int[], $6
+         from unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::text[]) as row (digest, os_detected, os_version, os_name, instance_ids)
+       on conflict (digest) do nothing`,
+      [
+        missing.map(({ digest }) => Buffer.from(digest, "base64")),
+        missing.map(({ os }) => os.detected),
+        missing.map(({ os }) => os.version),
+        missing.map(({ os }) => os.prettyName),
+        missing.map(({ instanceIds }) => `{${instanceIds.join(",")}}`), // PostgreSQL has no arrays of arrays of different lengths
+        now,
+      ],
+    );
+    for (const [digest, id] of await readInventoryIds(
+      db,
+      missing.map(({ digest }) => digest),
+    ))
+      known.set(digest, id);
+  }
+  return rows.map(({ os, instanceIds, digest }) => {
+    const id = known.get(digest);
+    if (id === undefined) throw new Error("an inventory was inserted but is not there");
+    return { id, os, instanceIds };
+  });
+}
+
+async function readInventoryIds(db: Queryable, digests: readonly string[]): Promise<Map<string, number>> {
+  const { rows } = await db.query<{ id: number; digest: Buffer }>("select id, digest from inventory where digest = any ($1)", [
+    digests.map((digest) => Buffer.from(digest, "base64")),
+  ]);
+  return new Map(rows.map(({ id, digest }) => [digest.toString("base64"), id]));
 }
 
 /** The inventories that a virtual machine points to. */

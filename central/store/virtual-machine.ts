@@ -88,25 +88,40 @@ export async function listVms(db: Queryable): Promise<readonly Vm[]> {
   return rows.map(toVm);
 }
 
-/** Locks the row until the transaction ends; null where there is none. */
-export async function lockVm(db: Queryable, { clusterId, id }: VmKey): Promise<Vm | null> {
-  const { rows } = await db.query<VmRow>(`select ${COLUMNS} from vm where cluster_id = $1 and id = $2 for update`, [clusterId, id]);
-  return rows[0] === undefined ? null : toVm(rows[0]);
+/** Those of the wanted that there are, locked until the transaction ends. */
+export async function lockVms(db: Queryable, clusterId: string, ids: readonly string[]): Promise<readonly Vm[]> {
+  const { rows } = await db.query<VmRow>(`select ${COLUMNS} from vm where cluster_id = $1 and id = any ($2) order by id for update`, [
+    clusterId,
+    ids,
+  ]);
+  return rows.map(toVm);
 }
 
-export async function upsertVm(db: Queryable, { clusterId, id }: VmKey, vm: VmFacts, now: Date): Promise<Vm> {
+/** No two of the same id. */
+export async function upsertVms(
+  db: Queryable,
+  clusterId: string,
+  vms: readonly (VmFacts & { readonly id: string })[],
+  now: Date,
+): Promise<readonly Vm[]> {
+  const sorted = vms.toSorted((a, b) => (a.id < b.id ? -1 : 1)); // locks are taken in one order
   const { rows } = await db.query<VmRow>(
     `insert into vm (cluster_id, id, name, namespace, state, node_name, cid, facts, labels, annotations, updated_at, created_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+     select $1, id, name, namespace, state, node_name, cid, facts, labels, annotations, $11, $11
+       from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::jsonb[], $9::jsonb[], $10::jsonb[])
+         as row (id, name, namespace, state, node_name, cid, facts, labels, annotations)
      on conflict (cluster_id, id) do update set name = excluded.name, namespace = excluded.namespace, state = excluded.state,
        node_name = excluded.node_name, cid = excluded.cid, facts = excluded.facts, labels = excluded.labels,
        annotations = excluded.annotations, updated_at = excluded.updated_at
      returning ${COLUMNS}`,
-    [clusterId, id, vm.name, vm.namespace, vm.state, vm.nodeName, vm.cid, vm.facts, vm.labels, vm.annotations, now],
+    [
+      clusterId,
+      ...(["id", "name", "namespace", "state", "nodeName", "cid"] as const).map((field) => sorted.map((vm) => vm[field])),
+      ...(["facts", "labels", "annotations"] as const).map((field) => sorted.map((vm) => JSON.stringify(vm[field]))),
+      now,
+    ],
   );
-  const [row] = rows;
-  if (row === undefined) throw new Error("upsert of a vm returned no row");
-  return toVm(row);
+  return rows.map(toVm);
 }
 
 export async function removeVm(db: Queryable, { clusterId, id }: VmKey): Promise<void> {
@@ -119,36 +134,70 @@ export async function removeVmsExcept(db: Queryable, clusterId: string, ids: rea
   return rows.map(({ id }) => id);
 }
 
-/** Writes the outcome of a report; the facts stay. A change of inventory goes into the history. */
-export async function writeReportOutcome(db: Queryable, before: Vm, after: Pick<Vm, "scan" | "attempt" | "order">): Promise<void> {
-  const { scan, attempt, order } = after;
-  const { inventoryId = null, scannedAt = null, ...details } = scan ?? {};
+/** A virtual machine before and after its reports; of one cluster, each once. */
+export interface ReportOutcomeChange {
+  readonly before: Vm;
+  readonly after: Pick<Vm, "scan" | "attempt" | "order">;
+}
+
+/** Writes the outcome of reports; the facts stay. A change of inventory goes into the history. */
+export async function writeReportOutcomes(db: Queryable, changes: readonly ReportOutcomeChange[]): Promise<void> {
+  const [first] = changes;
+  if (first === undefined) return;
+  const { clusterId } = first.before;
   await db.query(
-    `update vm set inventory_id = $3, scanned_at = $4, scan = $5, attempt = $6, report_digest = $7, boot_id = $8, sequence = $9, past_boot_ids = $10
-      where cluster_id = $1 and id = $2`,
+    `update vm set inventory_id = row.inventory_id, scanned_at = row.scanned_at, scan = row.scan, attempt = row.attempt, report_digest = row.report_digest,
+            boot_id = row.boot_id, sequence = row.sequence, past_boot_ids = array(select jsonb_array_elements_text(row.past_boot_ids))
+       from unnest($2::text[], $3::int[], $4::timestamptz[], $5::jsonb[], $6::jsonb[], $7::bytea[], $8::text[], $9::numeric[], $10::jsonb[])
+         as row (id, inventory_id, scanned_at, scan, attempt, report_digest, boot_id, sequence, past_boot_ids)
+      where vm.cluster_id = $1 and vm.id = row.id`,
     [
-      before.clusterId,
-      before.id,
-      inventoryId,
-      scannedAt,
-      scan === null ? null : details,
-      attempt,
-      order.digest === "" ? null : Buffer.from(order.digest, "base64"),
-      order.bootId,
-      order.sequence.toString(),
-      order.pastBootIds,
+      clusterId,
+      changes.map(({ before }) => before.id),
+      changes.map(({ after }) => after.scan?.inventoryId ?? null),
+      changes.map(({ after }) => after.scan?.scannedAt ?? null),
+      changes.map(({ after }) => scanColumn(after.scan)),
+      changes.map(({ after }) => (after.attempt === null ? null : JSON.stringify(after.attempt))),
+      changes.map(({ after }) => (after.order.digest === "" ? null : Buffer.from(after.order.digest, "base64"))),
+      changes.map(({ after }) => after.order.bootId),
+      changes.map(({ after }) => after.order.sequence.toString()),
+      changes.map(({ after }) => JSON.stringify(after.order.pastBootIds)),
     ],
   );
-  if (inventoryId === null || inventoryId === before.scan?.inventoryId) return;
-  await db.query("update vm_inventory set valid_to = $3 where cluster_id = $1 and vm_id = $2 and valid_to is null", [
-    before.clusterId,
-    before.id,
-    scannedAt,
-  ]);
+  const moved = changes.flatMap(({ before, after }) =>
+    after.scan === null || after.scan.inventoryId === before.scan?.inventoryId ? [] : [{ id: before.id, ...after.scan }],
+  );
+  if (moved.length > 0) await writeHistory(db, clusterId, moved);
+}
+
+function scanColumn(scan: VmScan | null): string | null {
+  if (scan === null) return null;
+  const { inventoryId: _, scannedAt: __, ...details } = scan;
+  return JSON.stringify(details);
+}
+
+async function writeHistory(
+  db: Queryable,
+  clusterId: string,
+  moved: readonly { readonly id: string; readonly inventoryId: number; readonly scannedAt: Date }[],
+): Promise<void> {
+  const columns = [
+    clusterId,
+    moved.map(({ id }) => id),
+    moved.map(({ inventoryId }) => inventoryId),
+    moved.map(({ scannedAt }) => scannedAt),
+  ];
   await db.query(
-    `insert into vm_inventory (cluster_id, vm_id, inventory_id, valid_from) values ($1, $2, $3, $4)
+    `update vm_inventory set valid_to = row.valid_from
+       from unnest($2::text[], $3::int[], $4::timestamptz[]) as row (vm_id, inventory_id, valid_from)
+      where vm_inventory.cluster_id = $1 and vm_inventory.vm_id = row.vm_id and valid_to is null`,
+    columns,
+  );
+  await db.query(
+    `insert into vm_inventory (cluster_id, vm_id, inventory_id, valid_from)
+     select $1, vm_id, inventory_id, valid_from from unnest($2::text[], $3::int[], $4::timestamptz[]) as row (vm_id, inventory_id, valid_from)
      on conflict (cluster_id, vm_id, valid_from) do update set inventory_id = excluded.inventory_id, valid_to = null`,
-    [before.clusterId, before.id, inventoryId, scannedAt],
+    columns,
   );
 }
 
