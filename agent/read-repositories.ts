@@ -1,11 +1,11 @@
 import { type ContentManifest, MAX_CONTENT_MANIFEST_BYTES, parseContentManifest } from "@guestscan/formats/content-manifest";
 import { type DnfHistory, nevraKey, readHistory } from "@guestscan/formats/dnf/history";
+import { mediaRepository, type Release } from "@guestscan/formats/dnf/media-repository";
 import { FormatError } from "@guestscan/formats/format-error";
 import type { DatabaseFiles } from "@guestscan/formats/rpm/database";
 import { countDamage, type DamageCount, describeDamage } from "./damage.ts";
 import { HostFileError } from "./host-file-error.ts";
 import type { HostFile, HostFiles } from "./host-files.ts";
-import { mediaRepository, type Release } from "./media-repository.ts";
 import type { ScanReason } from "./scan-status.ts";
 import type { ScannedPackage } from "./scanned-package.ts";
 

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { RepositoryMap } from "@guestscan/formats/cpe/repository-map";
 import { nevraKey } from "@guestscan/formats/dnf/history";
+import { baseArchOf } from "@guestscan/formats/dnf/media-repository";
 import { PackageOrigin_Source, ScanStatus_State } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import {
   ActivationStatus,
@@ -12,7 +13,6 @@ import { buildContents } from "./build-contents.ts";
 import { type Discovery, discover, discoverRunningMachine } from "./discover.ts";
 import { createHostFiles } from "./host-files.ts";
 import { RepositoryMapError } from "./load-repository-map.ts";
-import { baseArchOf } from "./media-repository.ts";
 import { readPackages } from "./read-packages.ts";
 import { type HostRepositories, type PackageOrigin, readRepositories } from "./read-repositories.ts";
 import { type ScanReason, type ScanStatus, scanStatus } from "./scan-status.ts";
@@ -41,7 +41,10 @@ export async function scanHost({ hostPath, vsockCid, agentVersion, repositoryMap
   const files = createHostFiles(hostPath);
   const { packages, reasons: packageReasons } = readPackages(files);
   const discovery = discover(files);
-  const repositories = readRepositories(files, packages, { rhelMajor: rhelMajorOf(discovery), baseArch: baseArchOf(packages) });
+  const repositories = readRepositories(files, packages, {
+    rhelMajor: rhelMajorOf(discovery),
+    baseArch: baseArchOf(packages.map(({ arch }) => arch)),
+  });
   const { map, reasons: mapReasons } = await loading;
   const status = scanStatus(packages.length, [...packageReasons, ...repositories.reasons, ...mapReasons]);
   const running = hostPath === "/" ? discoverRunningMachine() : { kernel: "", arch: "" };

@@ -1,18 +1,27 @@
 import type { RepositoryMap } from "@guestscan/formats/cpe/repository-map";
+import { baseArchOf, mediaRepository, type Release } from "@guestscan/formats/dnf/media-repository";
 import type { Inventory, InventoryPackage } from "@guestscan/formats/report/inventory";
 import type { Scope } from "./match.ts";
 
 /**
- * Where a package is judged: by its own repository where that is known and mapped, else by those that the agent attached.
- * The given map wins over the agent's own.
+ * Where a package is judged: by its own repository where that is known and mapped, then by what the subscription calls the installation media or compose
+ * that dnf recorded, else by the repositories that the agent attached. The given map wins over the agent's own.
  */
 export function scopeOf({ os }: Pick<Inventory, "os">, pkg: InventoryPackage, map: RepositoryMap): Scope {
   const cpesOf = (repoid: string): readonly string[] =>
     map.get(repoid) ?? pkg.repositories.filter((repository) => repository.repoid === repoid).map(({ cpe }) => cpe);
-  const own = pkg.repoid === "" ? [] : cpesOf(pkg.repoid);
-  if (own.length > 0) return { osVersion: os.version, repositories: [{ repoid: pkg.repoid, cpes: own }] };
-  const attached = [...new Set(pkg.repositories.map(({ repoid }) => repoid))].map((repoid) => ({ repoid, cpes: cpesOf(repoid) }));
-  return { osVersion: os.version, repositories: attached.filter(({ cpes }) => cpes.length > 0) };
+  const own = [pkg.repoid, mediaRepository(pkg.repoid, releaseOf(os, pkg))].find(
+    (repoid) => repoid !== undefined && cpesOf(repoid).length > 0,
+  );
+  const repoids = own === undefined ? [...new Set(pkg.repositories.map(({ repoid }) => repoid))] : [own];
+  const repositories = repoids.map((repoid) => ({ repoid, cpes: cpesOf(repoid) })).filter(({ cpes }) => cpes.length > 0);
+  return { osVersion: os.version, repositories };
+}
+
+/** The repositories of one release have the same CPEs on every architecture, so a package of none can be judged by any. */
+function releaseOf(os: Inventory["os"], { arch }: InventoryPackage): Release {
+  const major = /^\d+/.exec(os.version)?.[0];
+  return { rhelMajor: os.detected === "rhel" && major !== undefined ? Number(major) : undefined, baseArch: baseArchOf([arch]) ?? "x86_64" };
 }
 
 /** Why a package could not be judged. */

@@ -1,5 +1,3 @@
-import type { ScannedPackage } from "./scanned-package.ts";
-
 /** What a repository's name of the installation depends on. */
 export interface Release {
   /** Major version of RHEL; undefined for other systems. */
@@ -32,9 +30,9 @@ export function mediaRepository(recorded: string, { rhelMajor, baseArch }: Relea
 
 const BASE_ARCHES: ReadonlySet<string> = new Set(["x86_64", "aarch64", "ppc64le", "s390x"]);
 
-/** The arch of most packages, which is the machine's. */
-export function baseArchOf(packages: readonly ScannedPackage[]): string | undefined {
+/** The arch of most packages, which is the machine's; `arches` has one entry for each package. */
+export function baseArchOf(arches: readonly string[]): string | undefined {
   const counts = new Map<string, number>();
-  for (const { arch } of packages) if (BASE_ARCHES.has(arch)) counts.set(arch, (counts.get(arch) ?? 0) + 1);
+  for (const arch of arches) if (BASE_ARCHES.has(arch)) counts.set(arch, (counts.get(arch) ?? 0) + 1);
   return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0];
 }
