@@ -130,7 +130,8 @@ function readStatements(
 ): readonly Statement[] {
   const products = readProducts(tree);
   const says = readSayings(vulnerability);
-  const groups = new Map<string, Statement & { readonly arches: string[] }>();
+  const [share, numberOf] = [createSharer(), createNumberer()];
+  const groups = new Map<string, Statement & { arches: string[] }>();
   for (const status of STATUSES) {
     for (const entry of array(optionalRecord(vulnerability["product_status"])[status])) {
       const id = text(entry);
@@ -139,21 +140,44 @@ function readStatements(
       const { productId, cpe, name, kind, upstream, module, arch } = component;
       const statement = {
         ...{ productId, cpe, name, kind, upstream, module },
-        status: statusOf(status, id, component, says),
+        status: share(statusOf(status, id, component, says)),
         severity: says.severities.get(id) ?? aggregate,
-        cvss: says.scores.get(id) ?? NO_SCORES,
+        cvss: share(says.scores.get(id) ?? []),
       };
-      const key = JSON.stringify([productId, name, kind, upstream, module, statement.status, statement.severity, statement.cvss]);
+      const key = JSON.stringify([
+        ...[productId, name, kind, upstream, module, statement.severity],
+        ...[numberOf(statement.status), numberOf(statement.cvss)],
+      ]);
       const group = groups.get(key);
       if (group === undefined) groups.set(key, { ...statement, arches: arch === "" ? [] : [arch] });
       else if (arch === "") group.arches.length = 0;
       else if (group.arches.length > 0 && !group.arches.includes(arch)) group.arches.push(arch);
     }
   }
+  for (const group of groups.values()) group.arches = share(group.arches);
   return [...groups.values()];
 }
 
-const NO_SCORES: readonly CvssScore[] = [];
+/** The first value given that is equal: the thousands of statements of a document say few different things, and a feed has millions. */
+function createSharer(): <Value extends object>(value: Value) => Value {
+  const known = new Map<string, object>();
+  return <Value extends object>(value: Value): Value => {
+    const key = JSON.stringify(value);
+    const first = known.get(key);
+    if (first !== undefined) return first as Value; // equal as JSON, which is all that they are
+    known.set(key, value);
+    return value;
+  };
+}
+
+function createNumberer(): (value: object) => number {
+  const numbers = new Map<object, number>();
+  return (value) => {
+    const number = numbers.get(value) ?? numbers.size;
+    numbers.set(value, number);
+    return number;
+  };
+}
 
 interface Products {
   readonly cpes: ReadonlyMap<string, string>;
