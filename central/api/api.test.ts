@@ -469,7 +469,7 @@ describe("selects", () => {
     ["Guest OS:RHEL,Red Hat Enterprise Linux 9", ["ledger", "samba", "web"]],
     ["Guest OS:-", ["idle", "kiosk"]],
     ["Scan Time:-", ["idle"]],
-    ["Scan Status:NEVER_REPORTED,PARTIAL", ["idle", "kiosk", "samba", "web"]],
+    ["Scan Status:NEVER_REPORTED,PARTIAL", ["idle", "kiosk", "samba"]],
     ["CVSS:>=9", ["samba"]],
     ["EPSS Probability:>0", []],
     ["CVE Published On:>=2027-01-01", []],
@@ -522,7 +522,7 @@ describe("pages and sorts", () => {
     ["Component Count", ["idle", "samba", "kiosk", "ledger", "web"]],
     ["componentScanCount", ["idle", "kiosk", "samba", "ledger", "web"]],
     ["cveCount", ["idle", "kiosk", "ledger", "web", "samba"]],
-    ["Scan State", ["idle", "ledger", "kiosk", "samba", "web"]],
+    ["Scan State", ["idle", "ledger", "web", "kiosk", "samba"]],
     ["State", ["kiosk", "ledger", "samba", "web", "idle"]],
   ])("by %s", async (field, ids) => {
     expect(await list(`query.pagination.sortOption.field=${encodeURIComponent(field)}`)).toStrictEqual(ids);

@@ -27,15 +27,15 @@ test("an error of the source comes after what it gave before", async () => {
 
 test.each([
   [[1, 1, 1, 1, 1, 1, 1, 1], 4],
-  [[60, 60, 1, 1, 1], 2],
+  [[1, 60, 60, 1, 1], 2],
 ])("while a batch of %j is worked on, only so much is taken", async (items, most) => {
-  const { source, given } = counter(items);
+  const counted = counter(items);
   const batches: (readonly number[])[] = [];
-  for await (const batch of readAhead(source, LIMIT)) {
+  for await (const batch of readAhead(counted.source, LIMIT)) {
     batches.push(batch);
     // Everything that could happen meanwhile happens.
     for (let i = 0; i < 50; i++) await Promise.resolve();
-    expect(given() - batches.flat().length).toBeLessThanOrEqual(most);
+    expect(counted.given() - batches.flat().length).toBeLessThanOrEqual(most);
   }
   expect(batches.flat()).toStrictEqual(items);
   expect(batches.length).toBeLessThan(items.length);
