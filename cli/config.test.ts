@@ -14,7 +14,7 @@ describe("refused, with what is wrong", () => {
     [["scan", "--rot", "/", ...DATA], "Did you mean --root?"],
     [["scan", "--rot=/", ...DATA], "Did you mean --root?"],
     [["up", "--prot", "1"], "Did you mean --port?"],
-    [["scan", "--root", "/", "--repository-map", "m"], "'--vex <folder>' not specified"],
+    [["scan", "--root", "/", "--repository-map", "m"], "'--vex <path>' not specified"],
     [["scan", "--root", "/", "--vex", "v"], "'--repository-map <file>' not specified"],
     [["scan", ...DATA], "one of --root and --report"],
     [["scan", "--root", "/", "--report", "r", ...DATA], "one of --root and --report"],

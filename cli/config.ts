@@ -66,7 +66,10 @@ function addScan(program: Command, choose: (command: CliCommand) => void): void 
     .description("Scans a host root, or reads a report, and prints its findings, without any server.")
     .option("--root <folder>", "the root of a host: / for this machine, a mounted disk, a chroot")
     .option("--report <file>", "a report instead: a VMReport as wire bytes or protobuf JSON")
-    .requiredOption("--vex <folder>", "searched for VEX documents: *.json, *.json.zst, and those in *.tar and *.tar.zst")
+    .requiredOption(
+      "--vex <path>",
+      "a folder, searched for VEX documents: *.json, *.json.zst, and those in *.tar and *.tar.zst; or one of these",
+    )
     .requiredOption("--repository-map <file>", "repository-to-cpe.json, may be .gz")
     .addOption(new Option("--format <format>", "json is one array with an object per finding").choices(["json", "table"]).default("table"))
     .addOption(

@@ -175,6 +175,14 @@ test("a broken document, and an archive that is cut off, are named; the rest cou
     expect(stderr).toContain(`VEX document ${join(vex, name)} is left out: `);
 });
 
+test("one document, or one archive, may stand for a folder", () => {
+  const report = wireReport("rhel9-dnf-real");
+  expect(cvesOf(scan("--report", report, "--vex", join(VEX, "cve-2023-38545.json")))).toStrictEqual([
+    ...["CVE-2023-38545 curl", "CVE-2023-38545 libcurl", "CVE-2023-38545 libcurl"],
+  ]);
+  expect(cvesOf(scan("--report", report, "--vex", join(TESTDATA, "match/vex-documents.tar.zst"))).length).toBe(17);
+});
+
 test("a damaged database: what could be read is judged; exit status 3", () => {
   const root = join(folder, "damaged");
   cpSync(unpackRoot("rhel9-dnf-real"), root, { recursive: true });

@@ -4,7 +4,7 @@ import { loadTables } from "@guestscan/matcher/tables";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { formatTable, toFindingRows } from "./finding-rows.ts";
 import { readReportFile, scanRoot } from "./read-inventory.ts";
-import { readRepositoryMapFile, readVexFolder, type VexReading } from "./read-vulnerability-data.ts";
+import { readRepositoryMapFile, readVex, type VexReading } from "./read-vulnerability-data.ts";
 
 export interface ScanOptions {
   readonly guest: { readonly kind: "root"; readonly folder: string } | { readonly kind: "report"; readonly file: string };
@@ -36,7 +36,7 @@ export async function scan(options: ScanOptions, deps: ScanDeps): Promise<ExitCo
     return EXIT.badInput;
   }
   const repositoryMap = readRepositoryMapFile(options.repositoryMap);
-  const reading = await readVex(options.vex, inventory, deps);
+  const reading = await readVexOf(options.vex, inventory, deps);
   const judged = matchInventory(loadTables(reading.advisories), inventory, repositoryMap, { all: options.all });
   const rows = toFindingRows(judged);
   deps.print(options.format === "json" ? `${JSON.stringify(rows, null, 1)}\n` : formatTable(rows));
@@ -50,9 +50,9 @@ function readGuest(guest: ScanOptions["guest"], { version }: ScanDeps): Inventor
   return guest.kind === "root" ? scanRoot(guest.folder, version) : readReportFile(guest.file);
 }
 
-async function readVex(folder: string, { packages }: Inventory, { say, progress }: ScanDeps): Promise<VexReading> {
+async function readVexOf(path: string, { packages }: Inventory, { say, progress }: ScanDeps): Promise<VexReading> {
   const names = new Set(packages.flatMap(({ name, sourceName }) => [name, sourceName]));
-  const reading = await readVexFolder(folder, names, {
+  const reading = await readVex(path, names, {
     onBroken: (file, reason) => say(`VEX document ${file} is left out: ${reason}`),
     onOdd: (reason, count) => say(`VEX documents: ${count} entries passed over that nobody knows: ${reason}`),
     onRead: (count) => {
