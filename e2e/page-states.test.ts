@@ -187,10 +187,10 @@ test("what the vulnerability data does not have is not shown as 0", async () => 
     "Not fixable (will not fix)",
     "Not available",
     "Not available",
-    "1 component",
+    "1",
     "Text",
   ]);
-  expect(await cells(2)).toStrictEqual(["CVE-2025-0002", "Moderate", "Not fixable (will not fix)", "7.5", "1.23%", "1 component", "Text"]);
+  expect(await cells(2)).toStrictEqual(["CVE-2025-0002", "Moderate", "Not fixable (will not fix)", "7.5", "1.23%", "1", "Text"]);
 });
 
 test("documents that could not be read are named at the foot of the page", async () => {

@@ -1,7 +1,7 @@
 import type { ComponentScanCount, VMListItem } from "@guestscan/proto/gen/client";
 import { EmptyState, EmptyStateBody, List, ListComponent, ListItem, OrderType } from "@patternfly/react-core";
 import { VirtualMachineIcon } from "@patternfly/react-icons/dist/esm/icons/virtual-machine-icon";
-import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { InnerScrollContainer, Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { Link } from "@tanstack/react-router";
 import { SeverityCounts } from "../domain/SeverityCounts.tsx";
 import { ScanStateLabel } from "../domain/scan-state.tsx";
@@ -20,30 +20,32 @@ const COLUMN_COUNT = 7;
 
 export function VmTable({ list, vms, error, retry }: VmTableProps) {
   return (
-    <Table variant="compact" gridBreakPoint="grid-lg" aria-label="Virtual machines">
-      <Thead>
-        <Tr>
-          <Th {...list.sortBy("Virtual Machine Name")}>Virtual machine</Th>
-          <Th {...list.sortBy("Severity", "desc")} width={25}>
-            CVEs by severity
-          </Th>
-          <Th {...list.sortBy("Cluster")}>Cluster</Th>
-          <Th {...list.sortBy("Namespace")}>Namespace</Th>
-          <Th {...list.sortBy("Component Scan Count", "desc")}>Scanned packages</Th>
-          <Th {...list.sortBy("Scan State")}>Scan state</Th>
-          <Th {...list.sortBy("Last Updated", "desc")}>Last updated</Th>
-        </Tr>
-      </Thead>
-      <ListBody rows={vms} error={error} retry={retry} list={list} columnCount={COLUMN_COUNT} empty={<NoVms />}>
-        {(vms) => (
-          <Tbody>
-            {vms.map((vm) => (
-              <VmRow key={`${vm.clusterId} ${vm.id}`} vm={vm} />
-            ))}
-          </Tbody>
-        )}
-      </ListBody>
-    </Table>
+    <InnerScrollContainer>
+      <Table variant="compact" gridBreakPoint="grid-lg" aria-label="Virtual machines">
+        <Thead>
+          <Tr>
+            <Th {...list.sortBy("Virtual Machine Name")}>Virtual machine</Th>
+            <Th {...list.sortBy("Severity", "desc")} width={25}>
+              CVEs by severity
+            </Th>
+            <Th {...list.sortBy("Cluster")}>Cluster</Th>
+            <Th {...list.sortBy("Namespace")}>Namespace</Th>
+            <Th {...list.sortBy("Component Scan Count", "desc")}>Scanned packages</Th>
+            <Th {...list.sortBy("Scan State")}>Scan state</Th>
+            <Th {...list.sortBy("Last Updated", "desc")}>Last updated</Th>
+          </Tr>
+        </Thead>
+        <ListBody rows={vms} error={error} retry={retry} list={list} columnCount={COLUMN_COUNT} empty={<NoVms />}>
+          {(vms) => (
+            <Tbody>
+              {vms.map((vm) => (
+                <VmRow key={`${vm.clusterId} ${vm.id}`} vm={vm} />
+              ))}
+            </Tbody>
+          )}
+        </ListBody>
+      </Table>
+    </InnerScrollContainer>
   );
 }
 

@@ -29,9 +29,7 @@ export function AffectedComponents({ vmId, cve }: AffectedComponentsProps) {
           <Th modifier="wrap">Module</Th>
           <Th modifier="wrap">CVE fixed in</Th>
           <Th modifier="wrap">Advisory</Th>
-          <Th modifier="wrap" width={40}>
-            Why
-          </Th>
+          <Th modifier="wrap">Why</Th>
         </Tr>
       </Thead>
       <Tbody>
@@ -56,7 +54,7 @@ function ComponentRow({ row }: { readonly row: VMCVEComponentRow }) {
       <Td dataLabel="Advisory" modifier="nowrap">
         <AdvisoryLink row={row} />
       </Td>
-      <Td dataLabel="Why">{row.finding?.why}</Td>
+      <Td dataLabel="Why" modifier="breakWord">{row.finding?.why}</Td>
     </Tr>
   );
 }

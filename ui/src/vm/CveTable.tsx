@@ -1,10 +1,9 @@
 import type { VMCVERow } from "@guestscan/proto/gen/client";
 import { Content } from "@patternfly/react-core";
 import { ExternalLinkAltIcon } from "@patternfly/react-icons/dist/esm/icons/external-link-alt-icon";
-import { ExpandableRowContent, Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { ExpandableRowContent, InnerScrollContainer, Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { CveStatus } from "../domain/CveStatus.tsx";
-import { countOf } from "../domain/format.ts";
 import { SeverityName } from "../domain/severity.tsx";
 import { ListBody } from "../list/ListBody.tsx";
 import type { ListState } from "../list/use-list-state.ts";
@@ -27,27 +26,29 @@ const [TOGGLE, TOGGLE_NAME] = ["expand-toggle", "simple-node"] as const;
 export function CveTable({ vmId, list, cves, error, retry }: CveTableProps) {
   const { isExpanded, toggle } = useExpanded();
   return (
-    <Table variant="compact" gridBreakPoint="grid-lg" aria-label="CVEs" isExpandable>
-      <Thead>
-        <Tr>
-          <Th screenReaderText="Expand" />
-          <Th {...list.sortBy("CVE")}>CVE</Th>
-          <Th {...list.sortBy("Severity", "desc")}>Severity</Th>
-          <Th {...list.sortBy("Fixable", "desc")}>CVE status</Th>
-          <Th {...list.sortBy("CVSS", "desc")}>CVSS</Th>
-          <Th {...list.sortBy("EPSS Probability", "desc")}>EPSS probability</Th>
-          <Th {...list.sortBy("Affected Component Count", "desc")}>Affected components</Th>
-          <Th modifier="wrap" width={30}>
-            Summary
-          </Th>
-        </Tr>
-      </Thead>
-      <ListBody rows={cves} error={error} retry={retry} list={list} columnCount={COLUMN_COUNT} empty={null}>
-        {(cves) =>
-          cves.map((row, at) => <CveRows key={row.cve} vmId={vmId} row={row} at={at} isExpanded={isExpanded(row.cve)} toggle={toggle} />)
-        }
-      </ListBody>
-    </Table>
+    <InnerScrollContainer>
+      <Table variant="compact" gridBreakPoint="grid-lg" aria-label="CVEs" isExpandable>
+        <Thead>
+          <Tr>
+            <Th screenReaderText="Expand" />
+            <Th {...list.sortBy("CVE")}>CVE</Th>
+            <Th {...list.sortBy("Severity", "desc")}>Severity</Th>
+            <Th {...list.sortBy("Fixable", "desc")}>CVE status</Th>
+            <Th {...list.sortBy("CVSS", "desc")}>CVSS</Th>
+            <Th {...list.sortBy("EPSS Probability", "desc")}>EPSS probability</Th>
+            <Th {...list.sortBy("Affected Component Count", "desc")}>Affected components</Th>
+            <Th modifier="wrap" width={30}>
+              Summary
+            </Th>
+          </Tr>
+        </Thead>
+        <ListBody rows={cves} error={error} retry={retry} list={list} columnCount={COLUMN_COUNT} empty={null}>
+          {(cves) =>
+            cves.map((row, at) => <CveRows key={row.cve} vmId={vmId} row={row} at={at} isExpanded={isExpanded(row.cve)} toggle={toggle} />)
+          }
+        </ListBody>
+      </Table>
+    </InnerScrollContainer>
   );
 }
 
@@ -64,7 +65,7 @@ function CveRows({ vmId, row, at, isExpanded, toggle }: CveRowsProps) {
     <Tbody isExpanded={isExpanded}>
       <Tr isContentExpanded={isExpanded}>
         <Td expand={{ rowIndex: at, isExpanded, expandId: TOGGLE, onToggle: () => toggle(row.cve) }} />
-        <Td dataLabel="CVE" modifier="nowrap" id={`${TOGGLE_NAME}${at}`}>
+        <Td dataLabel="CVE" id={`${TOGGLE_NAME}${at}`}>
           <CveLink row={row} />
         </Td>
         <Td dataLabel="Severity" modifier="nowrap">
@@ -75,16 +76,18 @@ function CveRows({ vmId, row, at, isExpanded, toggle }: CveRowsProps) {
         </Td>
         <Td dataLabel="CVSS">{row.cvss === 0 ? "Not available" : row.cvss.toFixed(1)}</Td>
         <Td dataLabel="EPSS probability">{row.epssAbsent ? "Not available" : `${(row.epssProbability * 100).toFixed(2)}%`}</Td>
-        <Td dataLabel="Affected components">{countOf(row.affectedComponentCount, "component")}</Td>
+        <Td dataLabel="Affected components">{row.affectedComponentCount}</Td>
         <Td dataLabel="Summary" modifier="truncate">
           {row.summary.split("\n", 1)[0]}
         </Td>
       </Tr>
       {isExpanded && (
         <Tr isExpanded>
-          <Td colSpan={COLUMN_COUNT}>
+          <Td colSpan={COLUMN_COUNT} noPadding>
             <ExpandableRowContent>
-              <Content component="p">{row.summary}</Content>
+              <Content component="p" className="gs-cve-text">
+                {row.summary}
+              </Content>
               <AffectedComponents vmId={vmId} cve={row.cve} />
             </ExpandableRowContent>
           </Td>
@@ -97,7 +100,7 @@ function CveRows({ vmId, row, at, isExpanded, toggle }: CveRowsProps) {
 function CveLink({ row: { cve, link } }: { readonly row: VMCVERow }) {
   if (link === "") return cve;
   return (
-    <a href={link} target="_blank" rel="noreferrer">
+    <a className="gs-cve" href={link} target="_blank" rel="noreferrer">
       {cve} <ExternalLinkAltIcon />
     </a>
   );

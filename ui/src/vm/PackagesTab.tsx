@@ -1,6 +1,6 @@
 import type { VMComponentRow, VMComponentRow_ScanStatus, VMDetail } from "@guestscan/proto/gen/client";
 import { EmptyState, EmptyStateBody, Label } from "@patternfly/react-core";
-import { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
+import { InnerScrollContainer, Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table";
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { countOf } from "../domain/format.ts";
 import { FilterBar } from "../list/FilterBar.tsx";
@@ -44,35 +44,37 @@ export function PackagesTab({ vm }: { readonly vm: VMDetail }) {
         totalCount={data?.totalCount}
         summary={data === undefined ? "" : countOf(data.totalCount, "package")}
       />
-      <Table variant="compact" gridBreakPoint="grid-lg" aria-label="Packages">
-        <Thead>
-          <Tr>
-            <Th {...list.sortBy("Component")}>Name</Th>
-            <Th {...list.sortBy("Component Version")}>Version</Th>
-            <Th modifier="wrap">Architecture</Th>
-            <Th modifier="wrap">Module</Th>
-            <Th modifier="wrap">Repository</Th>
-            <Th {...list.sortBy("Scan Status")}>Status</Th>
-            <Th {...list.sortBy("CVE Count", "desc")}>CVEs</Th>
-          </Tr>
-        </Thead>
-        <ListBody
-          rows={data?.components}
-          error={error}
-          retry={() => void refetch()}
-          list={list}
-          columnCount={COLUMN_COUNT}
-          empty={<NoPackages />}
-        >
-          {(rows) => (
-            <Tbody>
-              {rows.map((row) => (
-                <PackageRow key={row.id} row={row} />
-              ))}
-            </Tbody>
-          )}
-        </ListBody>
-      </Table>
+      <InnerScrollContainer>
+        <Table variant="compact" gridBreakPoint="grid-lg" aria-label="Packages">
+          <Thead>
+            <Tr>
+              <Th {...list.sortBy("Component")}>Name</Th>
+              <Th {...list.sortBy("Component Version")}>Version</Th>
+              <Th modifier="wrap">Architecture</Th>
+              <Th modifier="wrap">Module</Th>
+              <Th modifier="wrap">Repository</Th>
+              <Th {...list.sortBy("Scan Status")}>Status</Th>
+              <Th {...list.sortBy("CVE Count", "desc")}>CVEs</Th>
+            </Tr>
+          </Thead>
+          <ListBody
+            rows={data?.components}
+            error={error}
+            retry={() => void refetch()}
+            list={list}
+            columnCount={COLUMN_COUNT}
+            empty={<NoPackages />}
+          >
+            {(rows) => (
+              <Tbody>
+                {rows.map((row) => (
+                  <PackageRow key={row.id} row={row} />
+                ))}
+              </Tbody>
+            )}
+          </ListBody>
+        </Table>
+      </InnerScrollContainer>
     </>
   );
 }
