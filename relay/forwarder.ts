@@ -45,6 +45,8 @@ export interface ForwarderDeps {
 
 const FIRST_DELAY_MS = 500;
 const MAX_DELAY_MS = 30_000;
+/** Where Sensor does not say. */
+const RETRY_AFTER_MS = 30_000;
 const DIGESTS_PER_MESSAGE = 10_000; // about 400 KB
 /** What has been offered and not answered for so long is offered again. */
 const OFFER_AGAIN_MS = 60_000;
@@ -64,7 +66,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       await spool.remove(cid, digest);
       heldUntil.delete(cid);
     } else if (spool.entry(cid) !== undefined) {
-      heldUntil.set(cid, clock.now() + Number(rest.retryAfterMs));
+      heldUntil.set(cid, clock.now() + (Number(rest.retryAfterMs) || RETRY_AFTER_MS));
       current.send(cid);
     }
     log.info(
@@ -84,6 +86,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
       case "acknowledgement":
         return acknowledge(message.value, current);
       case "want":
+        heldUntil.delete(message.value.cid as Cid); // such as one of a virtual machine that has appeared
         return current.want(message.value.cid as Cid);
       case undefined:
         return; // of a newer Sensor

@@ -4,7 +4,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
-import { fromBinary } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { DigestSchema } from "@guestscan/proto/gen/guestscan/relay/v1/relay_pb";
 import { StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import pino from "pino";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -22,6 +23,7 @@ import {
   type Script,
   type ScriptedSensor,
   sendAsGuest,
+  sha256,
   silent,
   startScriptedSensor,
   storeAll,
@@ -268,6 +270,19 @@ describe("keeps and forwards", () => {
     await start({ sensor: `127.0.0.1:${sensor.port}` });
     expect(await send(42, REAL)).toBe("QUEUED unknown_vm");
     await expect.poll(() => readdirSync(join(dir, "spool"))).toStrictEqual([]);
+    expect(sensor.reports).toHaveLength(2);
+  });
+
+  test("what Sensor asks for goes at once, even where it was to be sent later", async () => {
+    const sensor = await scripted(({ message }) =>
+      message.case === "report"
+        ? [acknowledgement(42, message.value.digest, StatusFrame_Outcome.RETRY, { reason: "unknown_vm", retryAfterMs: 3_600_000n })]
+        : [],
+    );
+    await start({ sensor: `127.0.0.1:${sensor.port}` });
+    expect(await send(42, REAL)).toBe("QUEUED unknown_vm");
+    sensor.send({ case: "want", value: create(DigestSchema, { cid: 42, digest: sha256(REAL) }) });
+    await sensor.receivedCount(3);
     expect(sensor.reports).toHaveLength(2);
   });
 

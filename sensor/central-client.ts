@@ -23,6 +23,8 @@ export interface CentralClientDeps extends Omit<CentralSessionDeps, "signal"> {
 
 const FIRST_DELAY_MS = 500;
 const MAX_DELAY_MS = 30_000;
+/** Where Central does not say. */
+const RETRY_AFTER_MS = 30_000;
 
 export function createCentralClient(deps: CentralClientDeps): CentralClient {
   const { sensor, connect, clock, random, log } = deps;
@@ -76,7 +78,7 @@ export function createCentralClient(deps: CentralClientDeps): CentralClient {
       case StatusFrame_Outcome.QUEUED:
       case StatusFrame_Outcome.RETRY:
         log.warn({ vm: id, digest: digest.slice(0, 12), reason, detail: message }, "Central wants the report again later");
-        return current.sendReport(id, clock.now() + Number(retryAfterMs));
+        return current.sendReport(id, clock.now() + (Number(retryAfterMs) || RETRY_AFTER_MS));
     }
   }
 

@@ -306,7 +306,7 @@ describe("StackRox's relay", () => {
     expect((await client.upsertVirtualMachineIndexReport(request)).success).toBe(true);
     expect(central.journal.lines.at(-1)).toBe(`report vm-a 42 ${REAL.length} bytes`);
     const lonely = upstream(await start(NOWHERE));
-    expect(await codeOf(lonely.upsertVirtualMachineIndexReport(request, { timeoutMs: 300 }))).toBe(
+    expect(await codeOf(lonely.upsertVirtualMachineIndexReport(request, { timeoutMs: 2_000 }))).toBe(
       "Unavailable: Central has not acknowledged the report yet",
     );
   });

@@ -62,7 +62,7 @@ function scan(report: Uint8Array): ScannedReport {
 function deadline({ signal, timeoutMs }: HandlerContext, clock: Clock, maxWaitMs: number): AbortSignal {
   const expired = new AbortController();
   const leftMs = timeoutMs();
-  clock.after(leftMs === undefined ? maxWaitMs : Math.min(maxWaitMs, leftMs * 0.9), () => expired.abort());
+  clock.after(leftMs === undefined ? maxWaitMs : Math.min(maxWaitMs, leftMs * 0.8), () => expired.abort());
   return AbortSignal.any([signal, expired.signal]);
 }
 

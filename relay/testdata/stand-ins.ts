@@ -65,13 +65,11 @@ export interface ScriptedSensor {
   readonly reports: readonly Report[];
   /** Resolves when `count` messages have been received. */
   receivedCount(count: number): Promise<void>;
-  send(message: NonNullable<ForwardResponse["message"]> | Reply): void;
+  send(message: ForwardResponse["message"]): void;
   /** Breaks every connection; the server stays. */
   breakStreams(): void;
   close(): Promise<void>;
 }
-
-type Reply = { readonly case: "acknowledgement"; readonly value: { cid: number; digest: Uint8Array; outcome: StatusFrame_Outcome } };
 
 /** How a scripted Sensor answers a message on its own; undefined is not at all. */
 export type Script = (request: ForwardRequest) => readonly ForwardResponse[];
