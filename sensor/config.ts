@@ -45,6 +45,9 @@ const VARIABLES = {
   virtualMachines: "ROX_SENSOR_VIRTUAL_MACHINES",
 } as const;
 
+/** Exit status of a wrong command line or setting. */
+const USAGE = 2;
+
 /** A flag wins over its variable. `argv` is without the program's name. */
 export function readConfig(
   argv: readonly string[],
@@ -61,8 +64,8 @@ export function readConfig(
     const warnings = unknownVariables(environment, ["ROX_SENSOR_", "ROX_VIRTUAL_MACHINES"], [...known, ...OF_THE_RELAY]);
     return { kind: "run", config: toConfig(command.opts<Flags>()), warnings };
   } catch (error) {
-    if (error instanceof CommanderError) return { kind: "exit", status: error.exitCode, text };
-    if (error instanceof SensorError) return { kind: "exit", status: 1, text: `error: ${error.message}\n` };
+    if (error instanceof CommanderError) return { kind: "exit", status: error.exitCode === 0 ? 0 : USAGE, text };
+    if (error instanceof SensorError) return { kind: "exit", status: USAGE, text: `error: ${error.message}\n` };
     throw error;
   }
 }

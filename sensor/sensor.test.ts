@@ -24,6 +24,7 @@ import {
 } from "./testdata/stand-ins.ts";
 
 const CLUSTER = "6f0e2b1e-0000-4000-8000-000000000001";
+const DAY_MS = 86_400_000;
 const NOWHERE = "127.0.0.1:9"; // nothing listens on "discard"
 const REAL = zstdDecompressSync(readFileSync(join(import.meta.dirname, "../e2e/testdata/rpm-roots/rhel9-dnf-real/report.pb.zst")));
 
@@ -37,6 +38,9 @@ beforeAll(async () => {
   await authority.issue(join(certs, "central"), { kind: "central", hostnames: [] });
   await authority.issue(join(certs, "sensor"), { kind: "sensor", clusterId: CLUSTER });
   for (const node of ["node-1", "node-2"]) await authority.issue(join(certs, node), { kind: "relay", clusterId: CLUSTER, node });
+  const [before, after] = [new Date(Date.now() - 400 * DAY_MS), new Date(Date.now() + DAY_MS)];
+  await authority.issue(join(certs, "expired"), { kind: "relay", clusterId: CLUSTER, node: "node-1" }, before);
+  await authority.issue(join(certs, "early"), { kind: "relay", clusterId: CLUSTER, node: "node-1" }, after);
   await authority.issue(join(certs, "elsewhere"), { kind: "relay", clusterId: "6f0e2b1e-0000-4000-8000-000000000002", node: "node-1" });
   await (await mintTestAuthority()).issue(join(certs, "stranger"), { kind: "relay", clusterId: CLUSTER, node: "node-1" });
   copyFileSync(join(certs, "sensor/ca.pem"), join(certs, "stranger/ca.pem")); // it trusts Sensor, but Sensor not it
@@ -107,8 +111,12 @@ async function codeOf(call: Promise<unknown>): Promise<string> {
 }
 
 describe("refuses", () => {
-  test("a relay of an unknown authority, in the handshake", async () => {
-    const relay = relayOf(await start(NOWHERE), "stranger");
+  test.each([
+    ["of an unknown authority", "stranger"],
+    ["whose certificate has expired", "expired"],
+    ["whose certificate is not valid yet", "early"],
+  ])("a relay %s, in the handshake", async (_name, certificate) => {
+    const relay = relayOf(await start(NOWHERE), certificate);
     expect(await relay.ended).toBeInstanceOf(ConnectError);
     expect(relay.journal.lines).toStrictEqual([]);
   });
