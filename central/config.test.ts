@@ -21,7 +21,7 @@ describe("refuses", () => {
   ])("%j", (args, message) => {
     const { status, stderr } = central(args);
     expect(stderr).toContain(message);
-    expect(status).toBe(1);
+    expect(status).toBe(2);
   });
 });
 

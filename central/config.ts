@@ -42,6 +42,8 @@ export interface Config {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Exit status of a wrong command line or setting. */
+const USAGE = 2;
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"];
 const ADMIN_PASSWORD = "ROX_ADMIN_PASSWORD";
 
@@ -54,6 +56,7 @@ export function readConfig(args: readonly string[], env: Environment, programFol
   const program = createProgram(env, (chosen) => {
     command = chosen;
   });
+  for (const part of [program, ...program.commands]) part.exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE));
   program.parse(args, { from: "user" });
   if (command === null) throw new Error("commander ran no action");
   const { dataDir, databaseUrl, postgresDir, logLevel } = program.opts<Record<string, string>>();

@@ -49,6 +49,9 @@ interface Flags {
   readonly logLevel: string;
 }
 
+/** Exit status of a wrong command line or setting. */
+const USAGE = 2;
+
 /** A flag wins over its variable. `argv` is without the program's name. */
 export function readConfig(
   argv: readonly string[],
@@ -68,8 +71,8 @@ export function readConfig(
     );
     return { kind: "run", config: toConfig(command.opts<Flags>()), warnings };
   } catch (error) {
-    if (error instanceof CommanderError) return { kind: "exit", status: error.exitCode, text };
-    if (error instanceof RelayError) return { kind: "exit", status: 1, text: `error: ${error.message}\n` };
+    if (error instanceof CommanderError) return { kind: "exit", status: error.exitCode === 0 ? 0 : USAGE, text };
+    if (error instanceof RelayError) return { kind: "exit", status: USAGE, text: `error: ${error.message}\n` };
     throw error;
   }
 }

@@ -10,7 +10,7 @@ test.each([
   ["a port over 65535", [...REQUIRED, "--listen", "localhost:65536"], "error: --listen localhost:65536: not HOST:PORT\n"],
   ["a Central without a port", [...REQUIRED, "--central", "central"], "error: --central central: not HOST:PORT\n"],
 ])("refuses %s", (_name, argv, text) => {
-  expect(readConfig(argv, {}, "1.2.3")).toStrictEqual({ kind: "exit", status: 1, text });
+  expect(readConfig(argv, {}, "1.2.3")).toStrictEqual({ kind: "exit", status: 2, text });
 });
 
 test("variables count, flags win, and what is misspelled is named; those of the relay are not", () => {
