@@ -10,28 +10,28 @@ function outputOf(argv: readonly string[], environment: Record<string, string> =
 
 describe("refuses", () => {
   test.each([
-    ["an unknown flag, naming the nearest", ["--lisen", "hybrid:/vm"], "1: error: unknown option '--lisen'\n(Did you mean --listen?)"],
-    ["a missing flag", REQUIRED.slice(2), "1: error: --listen (or ROX_RELAY_LISTEN) must be set"],
-    ["a listener of another kind", [...REQUIRED, "--listen", "tcp:1"], "1: error: --listen tcp:1: neither vsock nor hybrid:DIR"],
-    ["a Sensor without a port", [...REQUIRED, "--sensor", "sensor"], "1: error: --sensor sensor: not HOST:PORT"],
+    ["an unknown flag, naming the nearest", ["--lisen", "hybrid:/vm"], "2: error: unknown option '--lisen'\n(Did you mean --listen?)"],
+    ["a missing flag", REQUIRED.slice(2), "2: error: --listen (or ROX_RELAY_LISTEN) must be set"],
+    ["a listener of another kind", [...REQUIRED, "--listen", "tcp:1"], "2: error: --listen tcp:1: neither vsock nor hybrid:DIR"],
+    ["a Sensor without a port", [...REQUIRED, "--sensor", "sensor"], "2: error: --sensor sensor: not HOST:PORT"],
     [
       "a size over what the parts agree on",
       [...REQUIRED, "--max-report-kb", "16385"],
-      "1: error: option '--max-report-kb <number>' argument '16385' is invalid. It is a whole number from 1 to 16384.",
+      "2: error: option '--max-report-kb <number>' argument '16385' is invalid. It is a whole number from 1 to 16384.",
     ],
     [
       "a duration without a unit",
       [...REQUIRED, "--answer-wait", "5"],
-      "1: error: option '--answer-wait <duration>' argument '5' is invalid. It is a duration such as \"5s\" or \"1h30m\".",
+      "2: error: option '--answer-wait <duration>' argument '5' is invalid. It is a duration such as \"5s\" or \"1h30m\".",
     ],
-    ["an argument", [...REQUIRED, "extra"], "1: error: too many arguments. Expected 0 arguments but got 1: extra."],
+    ["an argument", [...REQUIRED, "extra"], "2: error: too many arguments. Expected 0 arguments but got 1: extra."],
   ])("%s", (_name, argv, output) => {
     expect(outputOf(argv)).toBe(output);
   });
 
   test("a bad variable, as its flag", () => {
     expect(outputOf(REQUIRED, { ROX_VIRTUAL_MACHINES_VSOCK_PORT: "x" })).toMatch(
-      /^1: error: option '--port <number>' .* It is a whole number/,
+      /^2: error: option '--port <number>' .* It is a whole number/,
     );
   });
 });
