@@ -152,12 +152,14 @@ describe("versions", () => {
 
 describe("real documents of the GA feed", () => {
   const tables = loadTables(
-    ["CVE-2007-6015", "CVE-2023-6238"].map((cve) => parseVexDocument(readFileSync(join(TESTDATA, `vex/ga/${cve}.json`))).advisory),
+    ["CVE-2007-6015", "CVE-2023-6238", "CVE-2024-0056", "CVE-2024-6923"].map(
+      (cve) => parseVexDocument(readFileSync(join(TESTDATA, `vex/ga/${cve}.json`))).advisory,
+    ),
   );
-  const judge = (name: string, evr: string, osVersion: string, cpe: string): readonly string[] =>
+  const judge = (name: string, evr: string, osVersion: string, cpe: string, [sourceName, sourceEvr] = [name, evr]): readonly string[] =>
     matchPackage(
       tables,
-      { name, evr, arch: "x86_64", module: "", sourceName: name.replace("-core", ""), sourceEvr: "" },
+      { name, evr, arch: "x86_64", module: "", sourceName, sourceEvr },
       { osVersion, repositories: [{ repoid: "r", cpes: [cpe] }] },
       { all: false },
     ).map(({ cve, status, fixedIn, productId }) => [cve, status, fixedIn, productId].filter((word) => word !== "").join(" "));
@@ -177,6 +179,25 @@ describe("real documents of the GA feed", () => {
     ["9.4", "rhel_eus:9.4", []],
     ["8.10", "enterprise_linux:8", []],
   ])("CVE-2023-6238 in the kernel of RHEL %s with %s: %j", (osVersion, product, expected) => {
-    expect(judge("kernel-core", "5.14.0-427.el9_4", osVersion, `cpe:2.3:o:redhat:${product}:*:baseos:*:*:*:*:*`)).toStrictEqual(expected);
+    expect(
+      judge("kernel-core", "5.14.0-427.el9_4", osVersion, `cpe:2.3:o:redhat:${product}:*:baseos:*:*:*:*:*`, ["kernel", "5.14.0-427.el9_4"]),
+    ).toStrictEqual(expected);
+  });
+
+  test("what is fixed is named by its source package; binaries have other names and versions", () => {
+    const cpe = "cpe:2.3:a:redhat:enterprise_linux:9:*:appstream:*:*:*:*:*";
+    const runtime = (evr: string, sourceEvr: string): readonly string[] =>
+      judge("aspnetcore-runtime-6.0", evr, "9.3", cpe, ["dotnet6.0", sourceEvr]);
+    expect(runtime("6.0.25-1.el9_3", "6.0.125-1.el9_3")).toStrictEqual([
+      "CVE-2024-0056 affected_fix_available 6.0.126-1.el9_3 rhel-9.3.0.z::appstream",
+    ]);
+    expect(runtime("6.0.26-1.el9_3", "6.0.126-1.el9_3")).toStrictEqual([]);
+  });
+
+  test("so it is where the document says that it is a source package", () => {
+    const cpe = "cpe:2.3:a:redhat:rhel_eus:9.2:*:appstream:*:*:*:*:*";
+    const libs = (evr: string): readonly string[] => judge("python3.11-libs", evr, "9.2", cpe, ["python3.11", evr]);
+    expect(libs("3.11.2-2.el9_2.5")).toStrictEqual(["CVE-2024-6923 affected_fix_available 3.11.2-2.el9_2.6 rhel-9.2.0.z.eus::appstream"]);
+    expect(libs("3.11.2-2.el9_2.6")).toStrictEqual([]);
   });
 });

@@ -32,11 +32,19 @@ export interface MatchOptions {
 interface Applicable {
   readonly entry: Entry;
   readonly place: ScopeCpe;
+  /** The package's source by whose name the statement was found, or the package itself: what is compared with a fix. */
+  readonly of: Subject;
+}
+
+interface Subject {
+  readonly kind: "binary" | "source";
+  readonly installed: Evr;
 }
 
 /**
  * The findings of one package instance, at most one per CVE, in the order of the CVEs' ids. The rules, in the order in which they decide:
- * 1. A statement applies when its name (or its source's), module, architecture and product fit: the product's CPE takes in a repository's.
+ * 1. A statement applies when its name (or its source's), module, architecture and product fit: the product's CPE takes in a repository's. One that was found by the
+ *    source's name speaks of the source's version.
  * 2. In one product, a statement on the package itself beats one on its source.
  * 3. Of an extended channel that the guest reaches, the word on its own minor release alone counts, where there is one.
  * 4. Fixes decide, in whatever minor release, unless the guest's own is said to be unfixed and only older ones have fixes: the installed build is compared with them.
@@ -48,21 +56,24 @@ export function matchPackage(tables: MatchTables, instance: PackageInstance, sco
   if (installed === null) return [];
   const byCve = new Map<string, Applicable[]>();
   const placeOf = createPlacer(readScope(scope));
-  for (const entries of [tables.byBinary.get(instance.name) ?? [], tables.bySource.get(instance.sourceName) ?? []]) {
+  const binary: Subject = { kind: "binary", installed };
+  const source: Subject = { kind: "source", installed: sourceEvr(instance.sourceEvr, installed) };
+  for (const [of, entries] of [
+    [binary, tables.byBinary.get(instance.name) ?? []],
+    [source, tables.bySource.get(instance.sourceName) ?? []],
+  ] as const) {
     for (const entry of entries) {
       if (entry.statement.module !== instance.module || !fitsArch(entry, instance.arch)) continue;
       const place = placeOf(entry.product);
       if (place === null) continue;
       const { cve } = entry.advisory;
       const others = byCve.get(cve);
-      if (others === undefined) byCve.set(cve, [{ entry, place }]);
-      else others.push({ entry, place });
+      if (others === undefined) byCve.set(cve, [{ entry, place, of }]);
+      else others.push({ entry, place, of });
     }
   }
   const minor = minorOf(scope.osVersion);
-  return [...byCve.values()]
-    .flatMap((applicables) => judge(applicables, installed, minor, options) ?? [])
-    .sort((a, b) => (a.cve < b.cve ? -1 : 1));
+  return [...byCve.values()].flatMap((applicables) => judge(applicables, minor, options) ?? []).sort((a, b) => (a.cve < b.cve ? -1 : 1));
 }
 
 /** A guest's word; null when it is no version, of which nothing can be said. */
@@ -72,6 +83,12 @@ function readEvr(text: string): Evr | null {
   } catch {
     return null;
   }
+}
+
+/** KNOWN LIMIT: rpm does not record the epoch of a source package (rpm#2796), so that of the package built from it stands in. */
+function sourceEvr(text: string, ofPackage: Evr): Evr {
+  const evr = readEvr(text);
+  return evr === null ? ofPackage : { ...evr, epoch: evr.epoch || ofPackage.epoch };
 }
 
 /** A CPE of the guest's, as text and read, and the repository that has it. */
@@ -132,23 +149,21 @@ function minorOf(osVersion: string): number | null {
 }
 
 /** One CVE's word on the instance; null when it has none that was asked for. */
-function judge(applicables: readonly Applicable[], installed: Evr, minor: number | null, { all }: MatchOptions): Finding | null {
+function judge(applicables: readonly Applicable[], minor: number | null, { all }: MatchOptions): Finding | null {
   const words = ownOfExtended(withoutOverruledSources(applicables), minor);
   const fixes = words.flatMap(toFix).sort((a, b) => compareEvr(a.evr, b.evr));
-  if (fixes.length > 0 && !isUnfixedHere(words, fixes, minor)) return judgeFixes(fixes, installed);
+  if (fixes.length > 0 && !isUnfixedHere(words, fixes, minor)) return judgeFixes(fixes);
   const word = chooseWord(words, minor);
   if (word === null) return null;
   const status = statusWithoutFix(word);
   const isAskedFor = all || (status !== "not_affected" && status !== "under_investigation");
-  return isAskedFor ? finding(word, status, "", installed) : null;
+  return isAskedFor ? finding(word, status, "") : null;
 }
 
 /** In one product the word on the package itself counts, whatever is said of its source. */
 function withoutOverruledSources(applicables: readonly Applicable[]): readonly Applicable[] {
-  const ownProducts = new Set(
-    applicables.flatMap(({ entry: { statement } }) => (statement.kind === "binary" ? [statement.productId] : [])),
-  );
-  return applicables.filter(({ entry: { statement } }) => statement.kind === "binary" || !ownProducts.has(statement.productId));
+  const ownProducts = new Set(applicables.flatMap(({ entry, of }) => (of.kind === "binary" ? [entry.statement.productId] : [])));
+  return applicables.filter(({ entry, of }) => of.kind === "binary" || !ownProducts.has(entry.statement.productId));
 }
 
 /**
@@ -182,11 +197,15 @@ function toFix(applicable: Applicable): readonly Fix[] {
 }
 
 /** `fixes` in ascending order. The smallest that is newer than the installed build is the one to take, unless the build has the fix of its own minor release. */
-function judgeFixes(fixes: readonly Fix[], installed: Evr): Finding | null {
-  const tag = minorTag(installed);
-  if (tag !== "" && fixes.some(({ evr }) => minorTag(evr) === tag && compareEvr(installed, evr) >= 0)) return null;
-  const next = fixes.find(({ evr }) => compareEvr(installed, evr) < 0);
-  return next === undefined ? null : finding(next.applicable, "affected_fix_available", formatEvr(next.evr), installed);
+function judgeFixes(fixes: readonly Fix[]): Finding | null {
+  const isOfOwnMinor = ({ evr, applicable }: Fix): boolean => {
+    const tag = minorTag(applicable.of.installed);
+    return tag !== "" && tag === minorTag(evr);
+  };
+  const isNewer = ({ evr, applicable }: Fix): boolean => compareEvr(applicable.of.installed, evr) < 0;
+  if (fixes.some((fix) => isOfOwnMinor(fix) && !isNewer(fix))) return null;
+  const next = fixes.find(isNewer);
+  return next === undefined ? null : finding(next.applicable, "affected_fix_available", formatEvr(next.evr));
 }
 
 /** "el9_2" of "23.el9_2.4", "el9.2.0" of "1.module+el9.2.0+22239+65063c2d": builds with one tag are one line, in which later ones keep what earlier ones fixed. */
@@ -219,7 +238,7 @@ function statusWithoutFix({ entry: { statement } }: Applicable): FindingStatus {
   }
 }
 
-function finding({ entry: { advisory, statement }, place }: Applicable, status: FindingStatus, fixedIn: string, installed: Evr): Finding {
+function finding({ entry: { advisory, statement }, place, of }: Applicable, status: FindingStatus, fixedIn: string): Finding {
   const { status: word } = statement;
   return {
     cve: advisory.cve,
@@ -233,23 +252,23 @@ function finding({ entry: { advisory, statement }, place }: Applicable, status: 
     productId: statement.productId,
     cvss: statement.cvss,
     justification: word.kind === "not_affected" ? word.justification : "",
-    why: `${advisory.documentUrl} revision ${advisory.revision || "unknown"}, product ${statement.productId}: ${reason(statement.name, statement.kind, status, fixedIn, formatEvr(installed))}`,
+    why: `${advisory.documentUrl} revision ${advisory.revision || "unknown"}, product ${statement.productId}: ${reason(statement.name, of, status, fixedIn)}`,
   };
 }
 
-function reason(name: string, kind: "binary" | "source", status: FindingStatus, fixedIn: string, installed: string): string {
-  const what = kind === "source" ? `packages built from ${name}` : name;
+function reason(name: string, { kind, installed }: Subject, status: FindingStatus, fixedIn: string): string {
+  const what = kind === "source" ? `what is built from ${name}` : name;
   switch (status) {
     case "affected_fix_available":
-      return `${what} is fixed in ${fixedIn}, and ${installed} is older`;
+      return `${what} is fixed in ${fixedIn}, and ${formatEvr(installed)} is older`;
     case "affected":
-      return `${what} is affected and has no fix yet; installed is ${installed}`;
+      return `${what} is affected and has no fix yet; installed is ${formatEvr(installed)}`;
     case "will_not_fix":
-      return `${what} is affected and will not be fixed; installed is ${installed}`;
+      return `${what} is affected and will not be fixed; installed is ${formatEvr(installed)}`;
     case "fix_deferred":
-      return `${what} is affected and its fix is deferred; installed is ${installed}`;
+      return `${what} is affected and its fix is deferred; installed is ${formatEvr(installed)}`;
     case "out_of_support":
-      return `${what} is affected and out of support scope; installed is ${installed}`;
+      return `${what} is affected and out of support scope; installed is ${formatEvr(installed)}`;
     case "under_investigation":
       return `whether ${what} is affected is under investigation`;
     case "not_affected":

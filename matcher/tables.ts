@@ -19,14 +19,18 @@ export interface Product {
   readonly stream: ProductStream | null;
 }
 
-/** Advisories arranged for matching: by the name that an installed package has, and by that of its source. */
+/** Advisories arranged for matching: by the name that an installed package has, and by that of its source. Of an entry found by source, fixedIn is the source package's. */
 export interface MatchTables {
   readonly advisories: ReadonlyMap<string, Advisory>;
   readonly byBinary: ReadonlyMap<string, readonly Entry[]>;
   readonly bySource: ReadonlyMap<string, readonly Entry[]>;
 }
 
-/** One advisory per CVE; where both feeds have one, the GA feed's counts, since the legacy feed is deprecated. */
+/**
+ * One advisory per CVE; where both feeds have one, the GA feed's counts, since the legacy feed is deprecated.
+ * The GA feed's first documents (CSAF Generator 2.x) name source packages where they say what is fixed, with "arch=src" or without: "dotnet6.0", whose binaries have
+ * other names and versions. Later ones name binaries, and their sources as "upstream", by which they are told apart.
+ */
 export function loadTables(advisories: Iterable<Advisory>): MatchTables {
   const byCve = new Map<string, Advisory>();
   for (const advisory of advisories) {
@@ -37,12 +41,15 @@ export function loadTables(advisories: Iterable<Advisory>): MatchTables {
   const readProduct = createProductReader();
   for (const advisory of byCve.values()) {
     const sourceFixes = fixesOfSources(advisory);
+    const namesBinaries = advisory.feed === "legacy" || advisory.statements.some(({ upstream }) => upstream !== "");
     for (const statement of advisory.statements) {
-      // A fixed source package is what its binaries are built from; the binaries have statements of their own.
-      if (statement.kind === "source" && statement.status.kind === "fixed") continue;
+      const isFix = statement.status.kind === "fixed";
+      // Where the binaries of a fixed source package have statements of their own, its own says nothing more.
+      if (namesBinaries && isFix && statement.kind === "source") continue;
       const entry = { advisory, statement, product: readProduct(statement), fixedIn: fixedIn(statement, sourceFixes) };
-      if (entry.product.cpes.length === 0 || (statement.status.kind === "fixed" && entry.fixedIn === null)) continue;
-      push(statement.kind === "source" ? bySource : byBinary, statement.name, entry);
+      if (entry.product.cpes.length === 0 || (isFix && entry.fixedIn === null)) continue;
+      if (statement.kind === "source" || (isFix && !namesBinaries)) push(bySource, statement.name, entry);
+      if (statement.kind === "binary") push(byBinary, statement.name, entry);
     }
   }
   return { advisories: byCve, byBinary, bySource };
