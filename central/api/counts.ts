@@ -1,4 +1,5 @@
 import { cveOf, isFixable, type PackedFinding, SEVERITIES, severityRankOf } from "../fleet/packed-finding.ts";
+import { memoize } from "../memoize.ts";
 import { compareText } from "./page.ts";
 
 export interface Count {
@@ -9,8 +10,10 @@ export interface Count {
 /** Distinct vulnerabilities, or virtual machines, by severity. */
 export type SeverityCounts = Readonly<Record<(typeof SEVERITIES)[number], Count>>;
 
-/** Of findings of which each counts once. */
-export function countBySeverity(findings: Iterable<PackedFinding>): SeverityCounts {
+/** Of findings of which each counts once; counted once per array, which many virtual machines share. */
+export const countBySeverity = memoize(countFindings);
+
+function countFindings(findings: Uint32Array): SeverityCounts {
   const totals = [0, 0, 0, 0, 0];
   const fixable = [0, 0, 0, 0, 0];
   for (const finding of findings) {

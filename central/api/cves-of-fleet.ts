@@ -10,43 +10,70 @@ import type {
 import type { Fleet, FleetVm } from "../fleet/fleet.ts";
 import type { FoundCves } from "../fleet/found-cves.ts";
 import { cveOf, cvssOf, isFixable, type PackedFinding, SEVERITIES, severityRankOf } from "../fleet/packed-finding.ts";
-import { countBySeverity, findingOf, type SeverityCounts } from "./counts.ts";
+import { findingOf, type SeverityCounts } from "./counts.ts";
 import { cveLink, SEVERITY, summaryOf, timeField, toCounts } from "./finding-messages.ts";
 import { guestOsOf } from "./guest-os.ts";
 import { compareText, type Sorts, takePage } from "./page.ts";
 import { parseSearchQuery } from "./search-query.ts";
 import { parseTime, type Selection, type SelectedVm, selectVms } from "./selection.ts";
 
-/** A vulnerability with its finding in each virtual machine that has it. */
+/** A vulnerability and the virtual machines that have it, by number. */
 export interface CveOfFleet {
   readonly cve: string;
-  /** One per virtual machine. */
-  readonly findings: readonly PackedFinding[];
+  readonly vmCount: number;
   readonly topCvss: number;
-  /** Virtual machines, by severity. */
-  counts(): SeverityCounts;
+  /** Virtual machines, by the worst severity that it has there. */
+  readonly counts: SeverityCounts;
   publishedOn(): Date | null;
 }
 
+/** Selections are shared: each is gone through once, for all the virtual machines that have it. */
 export function listCvesOfFleet(fleet: Fleet, rows: readonly SelectedVm[]): readonly CveOfFleet[] {
-  const byCve = new Map<number, PackedFinding[]>();
-  for (const { selected } of rows) {
-    for (const finding of selected.findings) {
-      const known = byCve.get(cveOf(finding));
-      if (known === undefined) byCve.set(cveOf(finding), [finding]);
-      else known.push(finding);
+  const tallies = new Map<number, Tally>();
+  for (const [{ findings }, vms] of countSelections(rows)) {
+    for (const finding of findings) {
+      const known = tallies.get(cveOf(finding));
+      const tally = known ?? createTally();
+      if (known === undefined) tallies.set(cveOf(finding), tally);
+      addTo(tally, finding, vms);
     }
   }
-  return [...byCve].map(([number, findings]) => toCveOfFleet(fleet, fleet.cves.name(number), findings));
+  return [...tallies].map(([number, tally]) => toCveOfFleet(fleet, fleet.cves.name(number), tally));
 }
 
-function toCveOfFleet(fleet: Fleet, cve: string, findings: readonly PackedFinding[]): CveOfFleet {
-  let counts: SeverityCounts | null = null;
+function countSelections(rows: readonly SelectedVm[]): ReadonlyMap<Selection, number> {
+  const counts = new Map<Selection, number>();
+  for (const { selected } of rows) counts.set(selected, (counts.get(selected) ?? 0) + 1);
+  return counts;
+}
+
+interface Tally {
+  /** By rank of the severity. */
+  readonly totals: number[];
+  readonly fixable: number[];
+  vmCount: number;
+  topCvss: number;
+}
+
+function createTally(): Tally {
+  return { totals: SEVERITIES.map(() => 0), fixable: SEVERITIES.map(() => 0), vmCount: 0, topCvss: 0 };
+}
+
+function addTo(tally: Tally, finding: PackedFinding, vms: number): void {
+  const rank = severityRankOf(finding);
+  tally.totals[rank] = (tally.totals[rank] ?? 0) + vms;
+  if (isFixable(finding)) tally.fixable[rank] = (tally.fixable[rank] ?? 0) + vms;
+  tally.vmCount += vms;
+  tally.topCvss = Math.max(tally.topCvss, cvssOf(finding));
+}
+
+function toCveOfFleet(fleet: Fleet, cve: string, { totals, fixable, vmCount, topCvss }: Tally): CveOfFleet {
+  const count = (rank: number): SeverityCounts["low"] => ({ total: totals[rank] ?? 0, fixable: fixable[rank] ?? 0 });
   return {
     cve,
-    findings,
-    topCvss: findings.reduce((top, finding) => Math.max(top, cvssOf(finding)), 0),
-    counts: () => (counts ??= countBySeverity(findings)),
+    vmCount,
+    topCvss,
+    counts: { unknown: count(0), low: count(1), moderate: count(2), important: count(3), critical: count(4) },
     publishedOn: () => parseTime(fleet.judge().tables.advisories.get(cve)?.publishedOn ?? ""),
   };
 }
@@ -54,11 +81,11 @@ function toCveOfFleet(fleet: Fleet, cve: string, findings: readonly PackedFindin
 export function toCveListItem(row: CveOfFleet, totalVmCount: number): MessageInitShape<typeof VMCVEListItemSchema> {
   return {
     cve: row.cve,
-    vmSeverityCounts: toCounts(row.counts()),
+    vmSeverityCounts: toCounts(row.counts),
     topCvss: row.topCvss,
     // The data has 3.x nearly everywhere; "" where it has no score.
     cvssVersion: row.topCvss === 0 ? "" : "V3",
-    affectedVmCount: row.findings.length,
+    affectedVmCount: row.vmCount,
     totalVmCount,
     ...timeField("publishedOn", row.publishedOn()),
   };
@@ -69,11 +96,9 @@ export function cveDetail(fleet: Fleet, foundCves: FoundCves, cve: string): Mess
   const advisory = fleet.judge().tables.advisories.get(cve);
   const rows = affectedVms(fleet, selectVms(fleet, parseSearchQuery("")), cve);
   if (advisory === undefined && rows.length === 0) throw new ConnectError(`the vulnerability data has no "${cve}"`, Code.NotFound);
-  const found = toCveOfFleet(
-    fleet,
-    cve,
-    rows.map(({ finding }) => finding),
-  );
+  const tally = createTally();
+  for (const { finding } of rows) addTo(tally, finding, 1);
+  const found = toCveOfFleet(fleet, cve, tally);
   return {
     cve,
     summary: summaryOf(advisory),
@@ -83,7 +108,7 @@ export function cveDetail(fleet: Fleet, foundCves: FoundCves, cve: string): Mess
     affectedVmCount: rows.length,
     totalVmCount: fleet.vmCount(),
     affectedGuestOsCount: new Set(rows.map(({ vm }) => guestOsOf(vm))).size,
-    vmSeverityCounts: toCounts(found.counts()),
+    vmSeverityCounts: toCounts(found.counts),
     topCvss: found.topCvss,
   };
 }
@@ -111,9 +136,16 @@ interface AffectedVm {
 
 function affectedVms(fleet: Fleet, rows: readonly SelectedVm[], cve: string): readonly AffectedVm[] {
   const number = fleet.cves.find(cve);
-  return rows.flatMap(({ vm, selected }) => {
+  const bySelection = new Map<Selection, Pick<AffectedVm, "finding" | "componentCount"> | null>();
+  const find = (selected: Selection): Pick<AffectedVm, "finding" | "componentCount"> | null => {
     const finding = findingOf(selected.findings, number);
-    return finding === undefined ? [] : [{ vm, finding, componentCount: countPackages(selected, number) }];
+    return finding === undefined ? null : { finding, componentCount: countPackages(selected, number) };
+  };
+  return rows.flatMap(({ vm, selected }) => {
+    const known = bySelection.get(selected);
+    const found = known === undefined ? find(selected) : known;
+    bySelection.set(selected, found);
+    return found === null ? [] : [{ vm, ...found }];
   });
 }
 

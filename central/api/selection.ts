@@ -2,6 +2,7 @@ import type { Advisory } from "@guestscan/formats/vex/advisory";
 import type { Fleet, FleetVm, JudgedInventory, JudgedPackage } from "../fleet/fleet.ts";
 import { cveOf, cvssOf, isFixable, type PackedFinding, SEVERITIES, severityRankOf, worstPerCve } from "../fleet/packed-finding.ts";
 import { scanStateOf } from "../fleet/scan-state.ts";
+import { memoize } from "../memoize.ts";
 import { guestOsOf } from "./guest-os.ts";
 import type { Clause, FieldValue, SearchQuery } from "./search-query.ts";
 
@@ -28,47 +29,56 @@ const NOTHING: Selection = { packages: [], findings: new Uint32Array(0) };
 /** The virtual machines that the query selects: the clauses on packages and findings must hold for one and the same. Selections are shared by equal inventories. */
 export function selectVms(fleet: Fleet, query: SearchQuery): readonly SelectedVm[] {
   const narrows = query.package.length + query.finding.length > 0;
-  const byInventory = new Map<number, Selection>();
+  const select = createSelector(fleet, query);
   const rows: SelectedVm[] = [];
   for (const vm of fleet.vms()) {
     if (!matchesVm(vm, query)) continue;
-    const known = vm.inventory === null ? NOTHING : byInventory.get(vm.inventory.id);
-    const selected = known ?? select(fleet, vm.inventory, query);
-    if (vm.inventory !== null) byInventory.set(vm.inventory.id, selected);
-    if (!narrows || isSelected(selected, query)) rows.push({ vm, selected });
+    const selected = select(vm.inventory);
+    if (!narrows || selected.packages.length > 0) rows.push({ vm, selected });
   }
   return rows;
 }
 
-function isSelected({ packages, findings }: Selection, query: SearchQuery): boolean {
-  return query.finding.length > 0 ? findings.length > 0 : packages.length > 0;
-}
+const selectAll = memoize(
+  ({ packages, findings }: JudgedInventory): Selection => ({
+    packages: packages.map((judged) => ({ judged, findings: judged.findings })),
+    findings,
+  }),
+);
 
 /** What of one virtual machine the query selects; nothing where it does not select the machine. */
 export function selectOfVm(fleet: Fleet, vm: FleetVm, query: SearchQuery): Selection {
-  return matchesVm(vm, query) ? select(fleet, vm.inventory, query) : NOTHING;
+  return matchesVm(vm, query) ? createSelector(fleet, query)(vm.inventory) : NOTHING;
 }
 
 export function matchesVm(vm: FleetVm, { vm: clauses, status }: SearchQuery): boolean {
   return all(clauses, (field) => vmValue(vm, field)) && (status.length === 0 || all(status, () => stateValue(vm)));
 }
 
-function select(fleet: Fleet, inventory: JudgedInventory | null, query: SearchQuery): Selection {
-  if (inventory === null) return NOTHING;
-  const inScope =
-    query.package.length === 0 ? inventory.packages : inventory.packages.filter((judged) => matchesPackage(judged, query.package));
-  const packages = inScope.map((judged) => ({
-    judged,
-    findings:
-      query.finding.length === 0 ? judged.findings : judged.findings.filter((finding) => matchesFinding(fleet, finding, query.finding)),
-  }));
-  const selected = query.finding.length === 0 ? packages : packages.filter(({ findings }) => findings.length > 0);
-  return {
-    packages: selected,
-    findings:
-      inScope === inventory.packages && query.finding.length === 0
-        ? inventory.findings
-        : worstPerCve(selected.map(({ findings }) => findings)),
+type Selector = (inventory: JudgedInventory | null) => Selection;
+
+/** Inventories share packages, and packages findings: each is looked at once per query. */
+function createSelector(fleet: Fleet, query: SearchQuery): Selector {
+  if (query.package.length + query.finding.length === 0) return (inventory) => (inventory === null ? NOTHING : selectAll(inventory));
+  const isWanted = remember((finding: PackedFinding) => matchesFinding(fleet, finding, query.finding));
+  const selectPackage = remember((judged: JudgedPackage): SelectedPackage | null => {
+    if (!matchesPackage(judged, query.package)) return null;
+    if (query.finding.length === 0) return { judged, findings: judged.findings };
+    const findings = judged.findings.filter(isWanted);
+    return findings.length === 0 ? null : { judged, findings };
+  });
+  return remember((inventory: JudgedInventory | null): Selection => {
+    const packages = (inventory?.packages ?? []).map(selectPackage).filter((selected) => selected !== null);
+    return packages.length === 0 ? NOTHING : { packages, findings: worstPerCve(packages.map(({ findings }) => findings)) };
+  });
+}
+
+function remember<From, To>(compute: (from: From) => To): (from: From) => To {
+  const known = new Map<From, { readonly value: To }>();
+  return (from) => {
+    const found = known.get(from) ?? { value: compute(from) };
+    known.set(from, found);
+    return found.value;
   };
 }
 

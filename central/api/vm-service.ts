@@ -49,7 +49,7 @@ export function createVmService({ fleet, foundCves, matchedAt, clock }: VmServic
     },
     listVMCVEs: ({ query }) => {
       const rows = listCvesOfFleet(fleet, select(query));
-      const page = takePage(rows, query, CVE_SORTS, (a, b) => compareCounts(b.counts(), a.counts()) || compareCves(b.cve, a.cve));
+      const page = takePage(rows, query, CVE_SORTS, (a, b) => compareCounts(b.counts, a.counts) || compareCves(b.cve, a.cve));
       return { cves: page.rows.map((row) => toCveListItem(row, fleet.vmCount())), totalCount: page.totalCount };
     },
     getVMSummary: ({ query }) => {
@@ -74,7 +74,7 @@ function byName(a: SelectedVm, b: SelectedVm): number {
   return compareText(a.vm.name, b.vm.name) || compareText(a.vm.namespace, b.vm.namespace) || compareText(a.vm.id, b.vm.id);
 }
 
-const countsOf = memoize(({ selected }: SelectedVm): SeverityCounts => countBySeverity(selected.findings));
+const countsOf = ({ selected }: SelectedVm): SeverityCounts => countBySeverity(selected.findings);
 const byCounts = (a: SelectedVm, b: SelectedVm): number => compareCounts(countsOf(a), countsOf(b));
 const byOneCount =
   (severity: keyof SeverityCounts) =>
@@ -120,22 +120,12 @@ const VM_SORTS: Sorts<SelectedVm> = {
 
 const CVE_SORTS: Sorts<CveOfFleet> = {
   CVE: (a, b) => compareCves(a.cve, b.cve),
-  Severity: (a, b) => compareCounts(a.counts(), b.counts()),
-  "VM Severity Counts": (a, b) => compareCounts(a.counts(), b.counts()),
+  Severity: (a, b) => compareCounts(a.counts, b.counts),
+  "VM Severity Counts": (a, b) => compareCounts(a.counts, b.counts),
   CVSS: (a, b) => a.topCvss - b.topCvss,
   "Top CVSS": (a, b) => a.topCvss - b.topCvss,
-  "Affected VM Count": (a, b) => a.findings.length - b.findings.length,
+  "Affected VM Count": (a, b) => a.vmCount - b.vmCount,
   "EPSS Probability": () => 0,
   "CVE Published On": (a, b) => (a.publishedOn()?.getTime() ?? 0) - (b.publishedOn()?.getTime() ?? 0),
   "Published On": (a, b) => (a.publishedOn()?.getTime() ?? 0) - (b.publishedOn()?.getTime() ?? 0),
 };
-
-/** Computes once per row, for as long as the row lives. */
-function memoize<Row extends object, Value extends object>(compute: (row: Row) => Value): (row: Row) => Value {
-  const known = new WeakMap<Row, Value>();
-  return (row) => {
-    const value = known.get(row) ?? compute(row);
-    known.set(row, value);
-    return value;
-  };
-}

@@ -49,7 +49,7 @@ export interface Fleet {
   hasInstance(id: number): boolean;
   /** Must come before a VM that points to it. Judges what of it is new. */
   putInventory(inventory: StoredInventory, instances: readonly StoredInstance[]): void;
-  /** Judges by new data; `names` are the packages that it may say something else of, null all. Gives how many judgements were made. */
+  /** Judges by new data; `names` are the packages of which it may say something else, null all. A new repository map may change every scope. Gives how many judgements were made. */
   replaceJudge(judge: Judge, names: ReadonlySet<string> | null): number;
   judge(): Judge;
   /** Grows with every change: what was computed at an older one is stale. */
@@ -65,7 +65,9 @@ interface InventoryState {
 export function createFleet(firstJudge: (cves: CveIndex) => Judge): Fleet {
   const cves = createCveIndex();
   const clusters = new Map<string, Cluster>();
-  const vms = new Map<string, Vm>();
+  const vms = new Map<string, FleetVm>();
+  /** Keys of the virtual machines with an id, the first first. */
+  const keysById = new Map<string, readonly string[]>();
   const inventories = new Map<number, InventoryState>();
   const instances = new Map<number, { readonly package: InventoryPackage; inventories: number }>();
   let judgements = new Map<string, JudgedPackage>();
@@ -103,19 +105,17 @@ export function createFleet(firstJudge: (cves: CveIndex) => Judge): Fleet {
 
   return {
     cves,
-    vms: () => vms.values().map(toFleetVm),
+    vms: () => vms.values(),
     vmCount: () => vms.size,
     findVm: (id) => {
-      for (const vm of vms.values()) if (vm.id === id) return toFleetVm(vm);
-      return null;
+      const [first] = keysById.get(id) ?? [];
+      return first === undefined ? null : (vms.get(first) ?? null);
     },
-    getVm: (key) => {
-      const vm = vms.get(keyText(key));
-      return vm === undefined ? null : toFleetVm(vm);
-    },
+    getVm: (key) => vms.get(keyText(key)) ?? null,
     clusters: () => [...clusters.values()],
     setCluster: (cluster) => {
       clusters.set(cluster.id, cluster);
+      for (const [key, vm] of vms) if (vm.clusterId === cluster.id) vms.set(key, toFleetVm(vm));
       version++;
     },
     putVm: (vm) => {
@@ -123,12 +123,16 @@ export function createFleet(firstJudge: (cves: CveIndex) => Judge): Fleet {
       const state = vm.scan === null ? undefined : inventories.get(vm.scan.inventoryId);
       if (state !== undefined) state.vms++;
       release(before);
-      vms.set(keyText(vm), vm);
+      vms.set(keyText(vm), toFleetVm(vm));
+      if (before === undefined) keysById.set(vm.id, [...(keysById.get(vm.id) ?? []), keyText(vm)]);
       version++;
     },
     removeVm: (key) => {
       release(vms.get(keyText(key)));
       vms.delete(keyText(key));
+      const others = (keysById.get(key.id) ?? []).filter((other) => other !== keyText(key));
+      if (others.length > 0) keysById.set(key.id, others);
+      else keysById.delete(key.id);
       version++;
     },
     inventories: () => inventories.values().map(({ judged }) => judged),
@@ -146,14 +150,15 @@ export function createFleet(firstJudge: (cves: CveIndex) => Judge): Fleet {
       version++;
     },
     replaceJudge: (next, names) => {
+      const sameScopes = next.map === judge.map;
       judge = next;
-      const known = new Map(
-        names === null
-          ? []
-          : [...judgements].filter(([, judged]) => !names.has(judged.package.name) && !names.has(judged.package.sourceName)),
-      );
-      judgements = new Map();
-      for (const state of inventories.values()) state.judged = judgeInventory(state.stored, known);
+      const isTouched = ({ package: pkg }: JudgedPackage): boolean => names === null || names.has(pkg.name) || names.has(pkg.sourceName);
+      const known = new Map([...judgements].filter(([, judged]) => !isTouched(judged)));
+      judgements = new Map(sameScopes && names !== null ? known : []);
+      const changed = [...inventories.values()].filter(({ judged }) => !sameScopes || judged.packages.some(isTouched));
+      for (const state of changed) state.judged = judgeInventory(state.stored, known);
+      const changedIds = new Set(changed.map(({ stored }) => stored.id));
+      for (const [key, vm] of vms) if (vm.scan !== null && changedIds.has(vm.scan.inventoryId)) vms.set(key, toFleetVm(vm));
       version++;
       return [...judgements.keys()].filter((key) => !known.has(key)).length;
     },

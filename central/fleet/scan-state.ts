@@ -1,5 +1,6 @@
 import type { ScanReason } from "@guestscan/formats/report/inventory";
 import type { UnscannedReason } from "@guestscan/matcher/scope";
+import { memoize } from "../memoize.ts";
 import type { FleetVm, JudgedInventory } from "./fleet.ts";
 
 export type ScanStateName = "never_reported" | "ok" | "partial" | "failed" | "unsupported" | "refused";
@@ -66,8 +67,10 @@ function supportedOnly(inventory: JudgedInventory | null): readonly StateReason[
   return inventory === null || isUnsupported(inventory) ? [] : unscannedReasons(inventory);
 }
 
-/** One per code, with the number of packages; the most frequent first. */
-function unscannedReasons({ packages }: JudgedInventory): readonly StateReason[] {
+/** One per code, with the number of packages; the most frequent first. Counted once per inventory, which many virtual machines share. */
+const unscannedReasons = memoize(countUnscanned);
+
+function countUnscanned({ packages }: JudgedInventory): readonly StateReason[] {
   const counts = new Map<keyof typeof UNSCANNED, number>();
   for (const { package: pkg, unscanned } of packages) {
     // rpm keeps the keys that packages are signed with as if they were packages.
