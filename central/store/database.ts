@@ -31,18 +31,25 @@ export function openDatabase(connection: ConnectionOptions, log: Logger): Databa
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
   });
   // An idle connection that the server closed; the pool makes a new one when it is needed.
-  pool.on("error", (error) => log.warn({ err: error }, "a database connection was lost"));
+  let closing = false;
+  const lost = ({ message }: Error): void => {
+    if (!closing) log.warn({ error: message }, "a database connection was lost");
+  };
+  pool.on("error", lost);
   return {
     applicationName,
     query: pool.query.bind(pool),
     transaction: (work) => inTransaction(pool, work),
     connect: async () => {
       const client = new pg.Client(options);
-      client.on("error", (error) => log.warn({ err: error }, "a database connection was lost"));
+      client.on("error", lost);
       await client.connect();
       return client;
     },
-    close: () => pool.end(),
+    close: () => {
+      closing = true;
+      return pool.end();
+    },
   };
 }
 
