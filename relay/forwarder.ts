@@ -194,7 +194,8 @@ function createSession({ spool, rate, clock, log, metrics, hello, heldUntil, sig
 
   async function* requests(): AsyncGenerator<ForwardRequest> {
     yield create(ForwardRequestSchema, { message: { case: "hello", value: hello } });
-    yield* offer([...spool.entries()].map(({ cid }) => cid).filter((cid) => !toSend.has(cid)));
+    toSend.clear();
+    yield* offer([...spool.entries()].map(({ cid }) => cid));
     while (!signal.aborted) {
       const woken = new Promise<void>((resolve) => {
         wake = resolve;

@@ -15,6 +15,7 @@ import { readConfig } from "./config.ts";
 import { createSensorLink } from "./sensor-link.ts";
 import { openSpoolFiles, type SpoolFiles } from "./spool-files.ts";
 import { type RunningRelay, startRelay } from "./start-relay.ts";
+import { type ManualClock, manualClock } from "./testdata/manual-clock.ts";
 import {
   acknowledgement,
   agentReport,
@@ -251,8 +252,10 @@ describe("keeps and forwards", () => {
 
   test("Central's rejection reaches the guest, and the spool lets go", async () => {
     const words = { reason: "wrong_node", message: "CID 42 belongs to node-2" };
-    const sensor = await scripted(({ message }) =>
-      message.case === "report" ? [acknowledgement(42, message.value.digest, StatusFrame_Outcome.REJECTED, words)] : [],
+    const sensor = await scripted((request) =>
+      request.message.case === "report"
+        ? [acknowledgement(42, request.message.value.digest, StatusFrame_Outcome.REJECTED, words)]
+        : storeAll(request),
     );
     await start({ sensor: `127.0.0.1:${sensor.port}` });
     expect(await sendAsGuest(socketOf(42), REAL)).toMatchObject({ outcome: StatusFrame_Outcome.REJECTED, ...words });
@@ -261,8 +264,9 @@ describe("keeps and forwards", () => {
 
   test("what Sensor wants later is queued for the guest, and sent again when the time has come", async () => {
     let turns = 0;
-    const sensor = await scripted(({ message }) => {
-      if (message.case !== "report") return [];
+    const sensor = await scripted((request) => {
+      const { message } = request;
+      if (message.case !== "report") return storeAll(request);
       const first = turns++ === 0;
       const words = first ? { reason: "unknown_vm", retryAfterMs: 20n } : {};
       return [acknowledgement(42, message.value.digest, first ? StatusFrame_Outcome.RETRY : StatusFrame_Outcome.STORED, words)];
@@ -274,16 +278,15 @@ describe("keeps and forwards", () => {
   });
 
   test("what Sensor asks for goes at once, even where it was to be sent later", async () => {
-    const sensor = await scripted(({ message }) =>
-      message.case === "report"
-        ? [acknowledgement(42, message.value.digest, StatusFrame_Outcome.RETRY, { reason: "unknown_vm", retryAfterMs: 3_600_000n })]
-        : [],
+    const sensor = await scripted((request) =>
+      request.message.case === "report"
+        ? [acknowledgement(42, request.message.value.digest, StatusFrame_Outcome.RETRY, { reason: "unknown_vm", retryAfterMs: 3_600_000n })]
+        : storeAll(request),
     );
     await start({ sensor: `127.0.0.1:${sensor.port}` });
     expect(await send(42, REAL)).toBe("QUEUED unknown_vm");
     sensor.send({ case: "want", value: create(DigestSchema, { cid: 42, digest: sha256(REAL) }) });
-    await sensor.receivedCount(3);
-    expect(sensor.reports).toHaveLength(2);
+    await expect.poll(() => sensor.reports.length).toBe(2);
   });
 
   test("reports queued while Sensor is away, across a restart, and only those that Sensor lacks", async () => {
@@ -329,7 +332,7 @@ describe("keeps and forwards", () => {
     }
     expect(sensor.reports.map(({ report }) => hexDigest(report))).toStrictEqual([a, b].map(hexDigest));
     clock.pass(50_000);
-    await sensor.receivedCount(4);
+    await expect.poll(() => sensor.reports.length).toBe(3);
     expect(sensor.reports.map(({ report }) => hexDigest(report))).toStrictEqual([a, b, d].map(hexDigest));
   });
 
@@ -365,46 +368,4 @@ async function readAll(socket: NodeJS.ReadableStream): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of socket) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
-}
-
-interface ManualClock extends Clock {
-  pass(ms: number): void;
-  /** Passes `ms`, and one more, as soon as something waits for just so long; does nothing where the work is done before. */
-  passUntil(done: Promise<unknown>, ms: number): Promise<void>;
-}
-
-/** Time stands still until it is told to pass. */
-function manualClock(): ManualClock {
-  let now = 1_800_000_000_000;
-  const timers = new Set<{ readonly at: number; readonly task: () => void }>();
-  let added = (): void => {};
-  const pass = (ms: number): void => {
-    now += ms;
-    for (const timer of timers) {
-      if (timer.at > now) continue;
-      timers.delete(timer);
-      timer.task();
-    }
-  };
-  return {
-    now: () => now,
-    after(ms, task) {
-      const timer = { at: now + ms, task };
-      timers.add(timer);
-      added();
-      return () => timers.delete(timer);
-    },
-    pass,
-    async passUntil(done, ms) {
-      const waits = new Promise<void>((resolve) => {
-        added = (): void => {
-          if ([...timers].some(({ at }) => at === now + ms)) resolve();
-        };
-        added();
-      });
-      let finished = false;
-      await Promise.race([waits, done.then(() => (finished = true))]);
-      if (!finished) pass(ms + 1);
-    },
-  };
 }

@@ -118,7 +118,8 @@ export function createCentralSession({ fleet, held, clock, metrics, hello, signa
     for (const machine of machines) yield request(machineRequest(machine));
     yield request({ case: "virtualMachinesComplete", value: { count: machines.length } });
     yield* takeChanges();
-    yield* offer(held.ids().filter((id) => !sendAt.has(id)));
+    sendAt.clear();
+    yield* offer(held.ids());
     while (!signal.aborted) {
       const woken = new Promise<void>((resolve) => {
         wake = resolve;
