@@ -80,7 +80,7 @@ export function createCentralSession({ fleet, held, clock, metrics, hello, signa
     if (report === undefined) return undefined;
     told.set(id, { atMs: clock.now(), whole: true });
     metrics.sent();
-    const { cid, digest, bootId, sequence, receivedAtMs } = report;
+    const { cid, digest, bootId, sequence, receivedAtMs, report: bytes } = report;
     return request({
       case: "report",
       value: {
@@ -90,7 +90,7 @@ export function createCentralSession({ fleet, held, clock, metrics, hello, signa
         bootId,
         sequence,
         receivedAtMs: BigInt(receivedAtMs),
-        report: report.report as Uint8Array<ArrayBuffer>,
+        report: bytes,
       },
     });
   }

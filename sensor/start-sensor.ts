@@ -66,7 +66,7 @@ export async function startSensor(config: SensorConfig, { clock, random, log, ve
     relayService: createRelayService({ sensor, clusterId, version, log, stopping: stopping.signal }),
     upstreamService: createUpstreamService({ sensor, clusterId, clock, maxWaitMs: UPSTREAM_MAX_WAIT_MS }),
   });
-  const stopRenewing = renewCertificates(config.certsDir, clock, log, server.setCertificates);
+  const stopRenewing = renewCertificates(config.certsDir, clock, log, (renewed) => server.setCertificates(renewed));
   const notReady = (): string | null => (central.connected ? null : "no connection to Central");
   const health = config.metricsPort === 0 ? undefined : await openHealthServer(config.metricsPort, metrics.registry, notReady);
   const running = central.run(stopping.signal);

@@ -113,7 +113,7 @@ export async function startScriptedSensor(certsDir: string, script: Script, port
     routes: (router) =>
       router.service(RelayService, {
         async *forward(requests) {
-          let ended = false;
+          const stream = { ended: false };
           void (async () => {
             for await (const request of requests) {
               received.push(describe(request));
@@ -124,14 +124,14 @@ export async function startScriptedSensor(certsDir: string, script: Script, port
           })()
             .catch(() => {}) // a broken stream is what some tests are about
             .finally(() => {
-              ended = true;
+              stream.ended = true;
               changed();
             });
           yield create(ForwardResponseSchema, { message: { case: "hello", value: { sensorVersion: "scripted" } } });
-          while (!ended) {
+          while (!stream.ended) {
             const change = nextChange();
             for (let response = queue.shift(); response !== undefined; response = queue.shift()) yield response;
-            if (!ended) await change;
+            if (!stream.ended) await change;
           }
         },
       }),
