@@ -92,7 +92,7 @@ describe("on a fresh folder", () => {
     expect(command("--port", "0")).toStrictEqual({
       status: 1,
       stdout: "",
-      stderr: `central: another Central serves ${dataDir}: stop it, or give this one a --data-dir of its own\n`,
+      stderr: `central: another Central serves ${dataDir}: stop it, or give this one a --data-dir or --database-url of its own\n`,
     });
 
     const out = join(folder, "certificates");
@@ -145,6 +145,16 @@ describe("on the same folder", () => {
     expect(await get(central.port, "/v2/feedstatus", basic("chosen"))).toBe(200);
     expect(await end(central, "SIGTERM")).toBe(0);
     expect(existsSync(lock)).toBe(false);
+  });
+
+  test("without its PostgreSQL it ends, with exit status 1, and starts again", async () => {
+    const central = await start();
+    running.delete(central);
+    const exited = once(central.process, "exit");
+    process.kill(Number(readFileSync(lock, "utf8").split("\n")[0]), "SIGKILL");
+    expect(await exited).toStrictEqual([1, null]);
+    expect(central.output()).toContain("PostgreSQL has gone: ending");
+    expect(await end(await start(), "SIGTERM")).toBe(0);
   });
 
   test("a password that is set holds, and data that is named is there when it is ready", async () => {

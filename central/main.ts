@@ -6,8 +6,7 @@ import { CentralError } from "./central-error.ts";
 import { runCommand } from "./commands.ts";
 import { type Config, readConfig, type ServeSettings } from "./config.ts";
 import { importInOwnProcess, serve } from "./serve.ts";
-import type { Database } from "./store/database.ts";
-import { openStore } from "./store/open-store.ts";
+import { openStore, type Store } from "./store/open-store.ts";
 
 const programFile = fileURLToPath(import.meta.url);
 const programFolder = dirname(programFile);
@@ -32,7 +31,7 @@ async function run(): Promise<void> {
   const signalled = command.kind === "serve" ? nextSignal() : null;
   const store = await openStore(config.store, command.kind === "serve" ? "serve" : "command", log);
   try {
-    if (command.kind === "serve") await serveUntil(signalled ?? nextSignal(), command.settings, store.db);
+    if (command.kind === "serve") await serveUntil(signalled ?? nextSignal(), command.settings, store);
     else await runCommand(command, { db: store.db, now: new Date(), log, print });
   } finally {
     await store.close();
@@ -45,7 +44,7 @@ function nextSignal(): Promise<string> {
   });
 }
 
-async function serveUntil(signalled: Promise<string>, settings: ServeSettings, db: Database): Promise<void> {
+async function serveUntil(signalled: Promise<string>, settings: ServeSettings, { db, gone }: Store): Promise<void> {
   const central = await serve(settings, {
     db,
     clock: () => new Date(),
@@ -54,7 +53,13 @@ async function serveUntil(signalled: Promise<string>, settings: ServeSettings, d
       importArguments(config, settings) === null ? null : importInOwnProcess(programFile, importArguments(config, settings) ?? [], log),
     showPassword: (password) => print(`admin password: ${password}`),
   });
-  log.info({ signal: await signalled }, "stopping");
+  const signal = await Promise.race([signalled, gone.then(() => null)]);
+  if (signal !== null) log.info({ signal }, "stopping");
+  else {
+    // Whoever keeps Central running starts both again; PostgreSQL recovers what was committed.
+    log.error("PostgreSQL has gone: ending");
+    process.exitCode = 1;
+  }
   await central.stop();
 }
 

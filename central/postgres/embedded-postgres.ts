@@ -13,6 +13,8 @@ export interface EmbeddedPostgres {
   readonly connection: { readonly host: string; readonly user: string; readonly database: string };
   /** It was running already: left by a Central that was killed, or owned by one that serves. */
   readonly adopted: boolean;
+  /** Resolves when the process is gone, whoever ended it; never for one that was adopted, which is no child of this process. */
+  readonly gone: Promise<void>;
   /** Ends it, with a checkpoint. Resolves when the process is gone. */
   stop(): Promise<void>;
 }
@@ -62,6 +64,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   return {
     connection: connectionTo(socketFolder),
     adopted: false,
+    gone: exited.then(() => undefined),
     stop: async () => {
       child.kill("SIGINT");
       if (child.exitCode === null && child.signalCode === null) await exited;
@@ -87,6 +90,7 @@ async function findRunning(dataFolder: string, timeoutMs: number): Promise<Embed
   return {
     connection: connectionTo(lock.socketFolder),
     adopted: true,
+    gone: new Promise(() => undefined),
     stop: async () => {
       if (isAlive(lock.pid)) process.kill(lock.pid, "SIGINT");
       while (isAlive(lock.pid) && readLockFile(dataFolder) !== null) await delay(POLL_MS);

@@ -56,7 +56,7 @@ describe("the embedded server", () => {
     await first.db.query("insert into cluster values ('7f1c3b52-2a53-4f0d-9a34-3a1f4de1f0aa', 'east', now())");
     expect(statSync(join(dataDir, "postgres")).mode & 0o777).toBe(0o700);
     await expect(openStore(settings(dataDir), "serve", log)).rejects.toThrow(
-      `another Central serves ${dataDir}: stop it, or give this one a --data-dir of its own`,
+      `another Central serves ${dataDir}: stop it, or give this one a --data-dir or --database-url of its own`,
     );
     const command = await openStore(settings(dataDir), "command", log);
     expect((await command.db.query("select name from cluster")).rows).toStrictEqual([{ name: "east" }]);
@@ -88,6 +88,25 @@ describe("the embedded server", () => {
     );
     const lock = join(dataDir, "postgres/postmaster.pid");
     expect(existsSync(lock)).toBe(false);
+  });
+
+  test("a server of one's own serves one Central and its commands, and is left running", async () => {
+    const account = chooseServerAccount(findPostgresBinaries("", "/nowhere"), join(folder, "outside"), process.getuid?.() ?? 0);
+    mkdirSync(join(folder, "outside"));
+    const server = await startEmbeddedPostgres({ account, runtimeFolder: tmpdir(), startTimeoutMs: 30_000, log });
+    const outside = {
+      ...settings(folder),
+      databaseUrl: `postgres://guestscan@localhost/postgres?host=${encodeURIComponent(server.connection.host)}`,
+    };
+    const stores = [await openStore(outside, "serve", log), await openStore(outside, "command", log)];
+    await expect(openStore(outside, "serve", log)).rejects.toThrow("another Central serves this database: stop it");
+    await stores[0]?.db.query("insert into cluster values ('7f1c3b52-2a53-4f0d-9a34-3a1f4de1f0aa', 'east', now())");
+    expect((await stores[1]?.db.query("select name from cluster"))?.rows).toStrictEqual([{ name: "east" }]);
+    for (const store of stores) await store.close();
+    const again = await openStore(outside, "command", log);
+    expect((await again.db.query("select name from cluster")).rows).toStrictEqual([{ name: "east" }]);
+    await again.close();
+    await server.stop();
   });
 
   test.runIf(process.getuid?.() === 0)("runs as an unprivileged user on copies where namespaces are forbidden", async () => {

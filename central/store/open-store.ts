@@ -20,11 +20,13 @@ export interface StoreSettings {
 
 export interface Store {
   readonly db: Database;
+  /** Resolves when an embedded server that this store started has gone, which nobody asked for while the store is open. */
+  readonly gone: Promise<void>;
   /** Closes the connections, and the embedded server where nobody else uses it. */
   close(): Promise<void>;
 }
 
-const SERVE_LOCK = 0x67_73_63; // "gsc"; held by the Central that serves an embedded database
+const SERVE_LOCK = 0x67_73_63; // "gsc"; held by the Central that serves
 const CLAIM_TRIES = 20;
 const CLAIM_INTERVAL_MS = 100;
 const START_TIMEOUT_MS = 60_000;
@@ -32,7 +34,8 @@ const MIN_SERVER_VERSION = 150_000; // PostgreSQL 15
 
 /**
  * Opens the database, starting the embedded server where none is set, and migrates it.
- * `purpose` "serve" also claims an embedded database: CentralError "database_in_use" where another Central serves it.
+ * `purpose` "serve" also claims the database: CentralError "database_in_use" where another Central serves it.
+ * KNOWN LIMIT: one Central per database, since what another one stores would not reach this one's memory.
  */
 export async function openStore(settings: StoreSettings, purpose: "serve" | "command", log: Logger): Promise<Store> {
   const embedded = settings.databaseUrl === "" ? await startEmbedded(settings, log) : null;
@@ -45,10 +48,11 @@ export async function openStore(settings: StoreSettings, purpose: "serve" | "com
   };
   try {
     await checkVersion(db);
-    const claim = purpose === "serve" && embedded !== null ? await claimServing(db, settings.dataDir) : null;
+    const claim = purpose === "serve" ? await claimServing(db, embedded === null ? "this database" : settings.dataDir) : null;
     await migrate(db, settings.migrations, log);
     return {
       db,
+      gone: embedded?.gone ?? new Promise(() => undefined),
       close: async () => {
         await claim?.end();
         await close();
@@ -83,7 +87,7 @@ async function checkVersion(db: Database): Promise<void> {
     throw new CentralError("database_unavailable", "the database server is older than PostgreSQL 15");
 }
 
-async function claimServing(db: Database, dataDir: string): Promise<{ end(): Promise<void> }> {
+async function claimServing(db: Database, what: string): Promise<{ end(): Promise<void> }> {
   const client = await db.connect();
   // The server may need a moment to notice that a Central was killed.
   for (let tries = 0; tries < CLAIM_TRIES; tries++) {
@@ -92,7 +96,10 @@ async function claimServing(db: Database, dataDir: string): Promise<{ end(): Pro
     await delay(CLAIM_INTERVAL_MS);
   }
   await client.end();
-  throw new CentralError("database_in_use", `another Central serves ${dataDir}: stop it, or give this one a --data-dir of its own`);
+  throw new CentralError(
+    "database_in_use",
+    `another Central serves ${what}: stop it, or give this one a --data-dir or --database-url of its own`,
+  );
 }
 
 /** Connections of other processes of Guestscan: a command must not end the server under a Central, nor the other way round. */
