@@ -162,6 +162,7 @@ function judge(applicables: readonly Applicable[], minor: number | null, { all }
 
 /** In one product the word on the package itself counts, whatever is said of its source. */
 function withoutOverruledSources(applicables: readonly Applicable[]): readonly Applicable[] {
+  if (applicables.every(({ of }) => of.kind === "binary")) return applicables;
   const ownProducts = new Set(applicables.flatMap(({ entry, of }) => (of.kind === "binary" ? [entry.statement.productId] : [])));
   return applicables.filter(({ entry, of }) => of.kind === "binary" || !ownProducts.has(entry.statement.productId));
 }
