@@ -6,5 +6,5 @@ import { measureAgent } from "./agent.ts";
 import { measureImport } from "./vex-import.ts";
 
 const smoke = process.argv.includes("--smoke");
-await measureAgent({ runs: smoke ? 1 : 10 });
-await measureImport({ runs: smoke ? 1 : 3 });
+measureAgent({ runs: smoke ? 1 : 10 });
+measureImport({ runs: smoke ? 1 : 3 });

@@ -5,7 +5,7 @@ import { zstdDecompressSync } from "node:zlib";
 import { fromBinary } from "@bufbuild/protobuf";
 import { StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Machine, runAgent, sendRaw, type Stack, startStack, testdata, until } from "./stack.ts";
+import { type Machine, runAgent, type Stack, sendRaw, startStack, testdata, until } from "./stack.ts";
 import { unpackRoot } from "./unpack-roots.ts";
 
 const GOOD: Machine = machine("0d0f4a5e-8c1f-4f0f-9b6e-000000000042", "good", 42);

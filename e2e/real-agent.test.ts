@@ -1,12 +1,12 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { fromBinary } from "@bufbuild/protobuf";
 import { StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Machine, runAgent, sendRaw, type Stack, startStack, testdata } from "./stack.ts";
+import { type Machine, runAgent, type Stack, sendRaw, startStack, testdata } from "./stack.ts";
 import { unpackRoot } from "./unpack-roots.ts";
 
 /** The real agent's reports all claim CID 42; ours runs in a twin beside it. */

@@ -1,6 +1,6 @@
 import type { ByteSource } from "../bytes.ts";
 import { FormatError } from "../format-error.ts";
-import type { DatabaseFiles, Damage, HeaderBlob } from "./database.ts";
+import type { Damage, DatabaseFiles, HeaderBlob } from "./database.ts";
 import { createGatherer, type Gatherer } from "./gatherer.ts";
 import { createPageSet, type PageSet } from "./page-set.ts";
 

@@ -1,6 +1,6 @@
 import type { ByteSource } from "../bytes.ts";
 import { FormatError } from "../format-error.ts";
-import type { DatabaseFiles, Damage, HeaderBlob } from "./database.ts";
+import type { Damage, DatabaseFiles, HeaderBlob } from "./database.ts";
 
 // https://github.com/rpm-software-management/rpm/blob/rpm-4.18.0-release/lib/backend/ndb/rpmpkg.c, all numbers u32 little-endian
 const HEADER_SIZE = 32; // magic, version, generation, pages of slots, next package index, 12 unused

@@ -1,5 +1,5 @@
 import { FormatError } from "../format-error.ts";
-import type { DatabaseFiles, Damage, HeaderBlob } from "./database.ts";
+import type { Damage, DatabaseFiles, HeaderBlob } from "./database.ts";
 import { openSqlite, readTable, type SqliteDatabase } from "./sqlite.ts";
 
 /**

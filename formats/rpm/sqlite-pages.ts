@@ -1,5 +1,5 @@
 import { FormatError } from "../format-error.ts";
-import type { DatabaseFiles, Damage } from "./database.ts";
+import type { Damage, DatabaseFiles } from "./database.ts";
 import { readWal } from "./sqlite-wal.ts";
 
 /** The pages of one SQLite database as a reader sees them that opens it now: the main file under the committed frames of its write-ahead log. */

@@ -1,5 +1,5 @@
 import { FormatError } from "../format-error.ts";
-import type { DatabaseFiles, Damage } from "./database.ts";
+import type { Damage, DatabaseFiles } from "./database.ts";
 import { readCells } from "./sqlite-btree.ts";
 import { parseCreateTable } from "./sqlite-create-table.ts";
 import { openPages, type SqlitePages } from "./sqlite-pages.ts";

@@ -54,7 +54,9 @@ function ComponentRow({ row }: { readonly row: VMCVEComponentRow }) {
       <Td dataLabel="Advisory" modifier="nowrap">
         <AdvisoryLink row={row} />
       </Td>
-      <Td dataLabel="Why" modifier="breakWord">{row.finding?.why}</Td>
+      <Td dataLabel="Why" modifier="breakWord">
+        {row.finding?.why}
+      </Td>
     </Tr>
   );
 }
