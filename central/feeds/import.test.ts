@@ -14,6 +14,11 @@ import { openSnapshot } from "./snapshot-folder.ts";
 const ARCHIVE = join(TESTDATA, "match/vex-documents.tar.zst");
 const POSTGRESQL = "cve-2024-7348"; // a finding of rhel9-dnf-real
 const log = pino({ level: "silent" });
+const MACHINES = [
+  ["samba", "rhel9-dnf-real"],
+  ["ledger", "ubi8-bdb-dnf4"],
+  ["web", "ubi9-nodejs18-dnf4"],
+] as const;
 
 let central: TestCentral;
 let folder: string;
@@ -30,10 +35,11 @@ beforeAll(async () => {
     central.transport(await central.certificate({ kind: "sensor", clusterId: await central.clusterId("east") })),
   );
   sensor.send({ case: "hello", value: {} });
-  sensor.send({ case: "virtualMachine", value: { id: "samba", name: "samba" } });
-  sensor.send({ case: "report", value: { virtualMachineId: "samba", report: realReport("rhel9-dnf-real") } });
-  await sensor.receive();
-  await sensor.receive();
+  for (const [id, root] of MACHINES) {
+    sensor.send({ case: "virtualMachine", value: { id, name: id } });
+    sensor.send({ case: "report", value: { virtualMachineId: id, report: realReport(root) } });
+  }
+  for (const _ of [null, ...MACHINES]) await sensor.receive();
   await sensor.close();
   for (const [name, bytes] of documents) writeFileSync(join(folder, name), bytes);
   await importFolder();
@@ -157,7 +163,7 @@ describe("takes", () => {
     expect(await importFolder()).toMatchObject({ changed: 1, removed: 0 });
     await untilCves(ALL);
     expect(await central.api("/v2/virtualmachines/vms?view=full")).toMatchObject({
-      vms: [{ scanState: { matchedAt: central.now().toISOString().replace(".000", "") } }],
+      vms: MACHINES.map(() => ({ scanState: { matchedAt: central.now().toISOString().replace(".000", "") } })),
     });
     // It is known since it was first found.
     expect(await central.api("/v2/virtualmachines/cves/CVE-2024-7348")).toMatchObject({
@@ -191,6 +197,28 @@ describe("takes", () => {
       documentCount: 24,
       quarantined: [],
     });
+  });
+
+  test("any documents after any others: the findings are those of a fresh start", async () => {
+    const whole = (): Promise<readonly unknown[]> =>
+      Promise.all(["/v2/virtualmachines", "/v2/virtualmachines/cves", "/v2/feedstatus"].map((path) => central.api(path)));
+    const findings = new Set<string>();
+    for (const seed of [1, 2, 3, 4, 5]) {
+      // A third of the documents, another one each time.
+      const chosen = [...documents.keys()].filter((_, i) => (i * 7 + seed * 11) % 3 !== seed % 3);
+      for (const name of documents.keys()) rmSync(join(folder, name), { force: true });
+      for (const name of chosen) writeFileSync(join(folder, name), documents.get(name) ?? "");
+      central.tick(1);
+      await importFolder();
+      await expect
+        .poll(() => central.api("/v2/feedstatus"), { timeout: 10_000 })
+        .toMatchObject({ importedAt: central.now().toISOString().replace(".000", "") });
+      const before = await whole();
+      await central.restart();
+      expect(await whole()).toStrictEqual(before);
+      findings.add(JSON.stringify(await cves()));
+    }
+    expect(findings.size).toBeGreaterThan(1);
   });
 
   test("a repository map: what it does not have is no longer judged", async () => {
