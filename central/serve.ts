@@ -9,9 +9,9 @@ import { createApiTokenService, createSessionService } from "./api/account-servi
 import { createFeedService } from "./api/feed-service.ts";
 import { createLoginLimit } from "./api/login-limit.ts";
 import { serve as serveBoth } from "./api/rest-routes.ts";
-import { createServer } from "./api/server.ts";
+import { createServer, replaceCertificate } from "./api/server.ts";
 import { createVmService } from "./api/vm-service.ts";
-import { issueCertificate, openAuthority } from "./certificates/authority.ts";
+import { issueCertificate, type KeyPair, openAuthority } from "./certificates/authority.ts";
 import type { ServeSettings } from "./config.ts";
 import { createVulnerabilityData, type VulnerabilityData } from "./feeds/vulnerability-data.ts";
 import { createFleet, type Fleet } from "./fleet/fleet.ts";
@@ -41,10 +41,13 @@ export interface ServeDeps {
 
 export interface RunningCentral {
   readonly port: number;
+  /** Gives new connections a new certificate; done every RENEW_EVERY_MS. */
+  renewCertificate(): Promise<void>;
   stop(): Promise<void>;
 }
 
 const RECONNECT_MS = 1000;
+const RENEW_EVERY_MS = 7 * 24 * 3600 * 1000; // of a year
 
 /** Loads the fleet, serves it, and keeps it current. Resolves when connections are taken. */
 export async function serve(settings: ServeSettings, deps: ServeDeps): Promise<RunningCentral> {
@@ -61,8 +64,9 @@ export async function serve(settings: ServeSettings, deps: ServeDeps): Promise<R
   const checkPassword = createPasswordCheck(db);
   const loginLimit = createLoginLimit(clock);
   const accounts = { db, checkPassword, loginLimit, clock, centralVersion: CENTRAL_VERSION };
+  const issue = (): Promise<KeyPair> => issueCertificate(authority, { kind: "central", hostnames }, clock());
   const server = await createServer({
-    keyPair: await issueCertificate(authority, { kind: "central", hostnames }, clock()),
+    keyPair: await issue(),
     authority: authority.certificate,
     authentication: accounts,
     services: [
@@ -89,9 +93,15 @@ export async function serve(settings: ServeSettings, deps: ServeDeps): Promise<R
     .finally(() => {
       ready = true;
     });
+  const renewCertificate = async (): Promise<void> => replaceCertificate(server, await issue(), authority.certificate);
+  const renewing = setInterval(() => {
+    renewCertificate().catch((error: unknown) => log.error({ err: error }, "Central's certificate is not renewed"));
+  }, RENEW_EVERY_MS);
   return {
     port,
+    renewCertificate,
     stop: async () => {
+      clearInterval(renewing);
       stopping.abort();
       await server.close();
       await Promise.all([listening, importing]);

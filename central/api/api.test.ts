@@ -1,6 +1,8 @@
+import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { Code, createClient } from "@connectrpc/connect";
 import { FeedService, SessionService } from "@guestscan/proto/gen/guestscan/api/v1/api_pb";
 import { VirtualMachine_State } from "@guestscan/proto/gen/guestscan/central/v1/central_pb";
@@ -597,6 +599,24 @@ describe("the page", () => {
     expect((await central.get("/assets/../../../etc/passwd")).status).toBe(403);
     expect((await central.get("/assets/none.js", ADMIN_HEADERS)).status).toBe(404);
   });
+});
+
+test("a renewed certificate is given to new connections, and senders are still known by theirs", async () => {
+  const serial = async (): Promise<string | undefined> => {
+    const socket = connect({ port: central.port, host: "localhost", servername: "central.guestscan", ca: central.authority.certificate });
+    await once(socket, "secureConnect");
+    const { serialNumber } = socket.getPeerX509Certificate() ?? {};
+    socket.destroy();
+    return serialNumber;
+  };
+  const before = await serial();
+  expect(await serial()).toBe(before);
+  await central.renewCertificate();
+  expect(await serial()).not.toBe(before);
+  const sensor = connectSensor(central.transport(await central.certificate({ kind: "sensor", clusterId })));
+  sensor.send({ case: "hello", value: {} });
+  expect((await sensor.receive()).case).toBe("hello");
+  await sensor.close();
 });
 
 test("metrics count virtual machines and reports", async () => {

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import type { ServerHttp2Session } from "node:http2";
-import type { TLSSocket } from "node:tls";
+import type { SecureContextOptions, Server as TlsServer, TLSSocket } from "node:tls";
 import { Code, type ConnectRouter, createContextValues, type ContextValues, type ServiceImpl } from "@connectrpc/connect";
 import { fastifyConnectPlugin } from "@connectrpc/connect-fastify";
 import cookies from "@fastify/cookie";
@@ -54,13 +54,10 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     http2: true,
     https: {
       allowHTTP1: true,
-      key: deps.keyPair.privateKey,
-      cert: deps.keyPair.certificate,
-      ca: deps.authority,
+      ...secureContext(deps.keyPair, deps.authority),
       requestCert: true,
       // People come without a certificate; what a certificate allows is decided per request.
       rejectUnauthorized: false,
-      minVersion: "TLSv1.2",
     },
     http2SessionTimeout: SESSION_TIMEOUT_MS,
     bodyLimit: MAX_BODY_BYTES,
@@ -82,6 +79,15 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
   await app.register((scope) => registerApi(scope, deps));
   await registerPage(app, deps);
   return app;
+}
+
+/** Of an app that createServer made; connections that are open stay as they are. */
+export function replaceCertificate(app: FastifyInstance, keyPair: KeyPair, authority: string): void {
+  (app.server as unknown as TlsServer).setSecureContext(secureContext(keyPair, authority));
+}
+
+function secureContext({ certificate, privateKey }: KeyPair, authority: string): SecureContextOptions {
+  return { key: privateKey, cert: certificate, ca: authority, minVersion: "TLSv1.2" };
 }
 
 function registerSensorService(scope: FastifyInstance, deps: ServerDeps): Promise<void> {

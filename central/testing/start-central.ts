@@ -35,6 +35,7 @@ export interface TestCentral {
   certificate(subject: Subject): Promise<KeyPair>;
   clusterId(name: string): Promise<string>;
   importDemoOfMatching(): Promise<void>;
+  renewCertificate(): Promise<void>;
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -114,6 +115,7 @@ export async function startCentral(uiFolder = ""): Promise<TestCentral> {
       await importRepositoryMap(running.store.db, join(TESTDATA, "feeds/repository-to-cpe.json.gz"), now, log);
       await importSnapshot(running.store.db, await openSnapshot(join(TESTDATA, "match/vex-documents.tar.zst")), now, log);
     },
+    renewCertificate: () => running.central.renewCertificate(),
     restart: async () => {
       await close();
       running = await start();
