@@ -3,6 +3,9 @@ import type { Component } from "./snapshot-packages.ts";
 import { type Row, rowId } from "./snapshot-rows.ts";
 import type { CveRecord } from "./snapshot-sources.ts";
 
+/** The revision that every finding cites: semantic, as CSAF allows, and not one that Red Hat has published. */
+const GROWN = "2.0.0+grown.20250215";
+
 /** The day of the CVE database: it dates every document, since the database does not say when a record changed. */
 export const DATABASE_DATE = "2025-02-15T00:00:00+00:00";
 
@@ -52,10 +55,10 @@ export function vexDocument(record: CveRecord, rows: readonly Row[]): object {
         initial_release_date: released,
         revision_history: [
           { date: released, number: "1", summary: "Initial version" },
-          { date: DATABASE_DATE, number: "2", summary: "Current version" },
+          { date: DATABASE_DATE, number: GROWN, summary: "Grown from the CVE database and OSV" },
         ],
         status: "final",
-        version: "2",
+        version: GROWN,
       },
     },
     product_tree: productTree(rows),
