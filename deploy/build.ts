@@ -27,6 +27,7 @@ exec "$lib/node" --enable-source-maps --disable-warning=ExperimentalWarning "$li
 await step("contracts", generateContracts);
 for (const folder of [bin, lib, share]) mkdirSync(folder, { recursive: true });
 await step("programs", bundlePrograms);
+await step("vsock", () => run(process.execPath, ["vsock/build-addon.ts"]));
 await step("roxagent", () => run(process.execPath, ["agent/build-executable.ts"]));
 await step("page", () => run("vite", ["build", "ui", "--logLevel", "warn"]));
 await step("demo", copyDemo);

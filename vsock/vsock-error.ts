@@ -40,13 +40,19 @@ const ADVICE: Readonly<Record<VsockErrorCode, string>> = {
   in_use: "another process listens on this port",
   refused: "nobody listens there; check that the relay runs on the node and on this port",
   timeout: "no answer; check the CID",
-  no_addon: "build on a machine with gcc",
+  no_addon: "it is built where gcc is installed",
   failed: "see the cause",
 };
 
-/** An errno error of the addon, in this package's words. */
+/** An errno error of the addon, in this package's words; what is in them already stays as it is. */
 export function vsockError(doing: string, cause: unknown): VsockError {
+  if (cause instanceof VsockError) return cause;
   const errno = cause instanceof Error && "code" in cause ? String(cause.code) : "";
   const code = CODES[errno] ?? "failed";
   return new VsockError(code, `${doing}: ${errno || String(cause)}: ${ADVICE[code]}`, { cause });
+}
+
+/** What a person can do about it. */
+export function adviceOn(code: VsockErrorCode): string {
+  return ADVICE[code];
 }

@@ -81,25 +81,21 @@ static napi_value vsock_listen(napi_env env, napi_callback_info info) {
   return fail(env, call, error);
 }
 
-static napi_value name_of(napi_env env, napi_callback_info info, const char *call, int (*ask)(int, struct sockaddr *, socklen_t *)) {
+// peerName(fd): [cid, port]
+static napi_value vsock_peer_name(napi_env env, napi_callback_info info) {
   uint32_t fd;
   if (!read_numbers(env, info, 1, &fd, NULL)) return NULL;
   struct sockaddr_vm address;
   socklen_t length = sizeof address;
   memset(&address, 0, sizeof address);
-  if (ask((int)fd, (struct sockaddr *)&address, &length) < 0) return fail(env, call, errno);
-  if (address.svm_family != AF_VSOCK) return fail(env, call, EAFNOSUPPORT);
+  if (getpeername((int)fd, (struct sockaddr *)&address, &length) < 0) return fail(env, "getpeername", errno);
+  if (address.svm_family != AF_VSOCK) return fail(env, "getpeername", EAFNOSUPPORT);
   napi_value pair;
   napi_create_array_with_length(env, 2, &pair);
   napi_set_element(env, pair, 0, number(env, address.svm_cid));
   napi_set_element(env, pair, 1, number(env, address.svm_port));
   return pair;
 }
-
-// peerName(fd): [cid, port]
-static napi_value vsock_peer_name(napi_env env, napi_callback_info info) { return name_of(env, info, "getpeername", getpeername); }
-// localName(fd): [cid, port]
-static napi_value vsock_local_name(napi_env env, napi_callback_info info) { return name_of(env, info, "getsockname", getsockname); }
 
 // localCid(): this machine's own CID, by the device
 static napi_value vsock_local_cid(napi_env env, napi_callback_info info) {
@@ -199,8 +195,8 @@ static napi_value file_lock(napi_env env, napi_callback_info info) {
 
 NAPI_MODULE_INIT() {
   static const struct { const char *name; napi_callback call; } FUNCTIONS[] = {
-    {"listen", vsock_listen},       {"connect", vsock_connect},   {"peerName", vsock_peer_name},
-    {"localName", vsock_local_name}, {"localCid", vsock_local_cid}, {"lock", file_lock},
+    {"listen", vsock_listen},      {"connect", vsock_connect}, {"peerName", vsock_peer_name},
+    {"localCid", vsock_local_cid}, {"lock", file_lock},
   };
   for (size_t i = 0; i < sizeof FUNCTIONS / sizeof *FUNCTIONS; i++) {
     napi_value function;

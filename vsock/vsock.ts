@@ -1,5 +1,5 @@
 import { Socket } from "node:net";
-import { VsockError, vsockError } from "./vsock-error.ts";
+import { adviceOn, VsockError, vsockError } from "./vsock-error.ts";
 
 /** An AF_VSOCK address; both numbers are uint32. */
 export interface VsockAddress {
@@ -14,13 +14,12 @@ export const CID_HOST = 2;
 
 /** The native part (vsock.c): descriptors and their names. Functions throw errors whose code is an errno's name. */
 export interface VsockAddon {
-  listen(cid: number, port: number, backlog: number): number;
-  connect(cid: number, port: number, timeoutMs: number, done: (error: Error | null, fd: number | null) => void): void;
-  peerName(fd: number): readonly [cid: number, port: number];
-  localName(fd: number): readonly [cid: number, port: number];
-  localCid(): number;
+  readonly listen: (cid: number, port: number, backlog: number) => number;
+  readonly connect: (cid: number, port: number, timeoutMs: number, done: (error: Error | null, fd: number | null) => void) => void;
+  readonly peerName: (fd: number) => readonly [cid: number, port: number];
+  readonly localCid: () => number;
   /** flock(2), exclusive, at once: whether it is now held. */
-  lock(fd: number): boolean;
+  readonly lock: (fd: number) => boolean;
 }
 
 /** Loads the addon from a file, which may be unlinked already and named as /proc/self/fd/N. Throws VsockError "no_addon". */
@@ -29,23 +28,39 @@ export function loadAddon(path: string): VsockAddon {
   try {
     process.dlopen(module, path);
   } catch (cause) {
-    throw new VsockError("no_addon", `the vsock addon could not be loaded from ${path}`, { cause });
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new VsockError("no_addon", `the vsock addon cannot be loaded: ${why}; ${adviceOn("no_addon")}`, { cause });
   }
   return module.exports;
 }
 
-/** Connects; the local CID is this guest's own, by the kernel's word. Half-close with socket.end(). Rejects with VsockError. */
-export function connectVsock(
-  addon: VsockAddon,
-  to: VsockAddress,
-  timeoutMs: number,
-): Promise<{ readonly socket: Socket; readonly local: VsockAddress }> {
+/**
+ * This machine's own CID, by the kernel's word (ioctl IOCTL_VM_SOCKETS_GET_LOCAL_CID of /dev/vsock, without a socket): a guest's from its device, 2 on a host.
+ * Throws VsockError.
+ */
+export function readLocalCid(addon: VsockAddon): number {
+  const doing = "reading this machine's CID from /dev/vsock";
+  let cid: number;
+  try {
+    cid = addon.localCid();
+  } catch (cause) {
+    throw vsockError(doing, cause);
+  }
+  if (cid === CID_ANY) throw vsockError(doing, Object.assign(new Error("there is no transport"), { code: "ENODEV" }));
+  return cid;
+}
+
+/** Connects, from a port below 1024 where this user may. The socket is half-open capable: half-close with socket.end(). Rejects with VsockError. */
+export function connectVsock(addon: VsockAddon, to: VsockAddress, timeoutMs: number): Promise<Socket> {
+  const doing = `connecting to CID ${to.cid} port ${to.port}`;
   return new Promise((resolve, reject) => {
     addon.connect(to.cid, to.port, timeoutMs, (error, fd) => {
-      if (fd === null) return reject(vsockError(`connecting to CID ${to.cid} port ${to.port}`, error));
-      const [cid, port] = addon.localName(fd);
-      const socket = adopt(openPipe(fd, PIPE_SOCKET));
-      resolve({ socket, local: { cid, port } });
+      if (fd === null) return reject(vsockError(doing, error));
+      try {
+        resolve(adopt(openPipe(fd, PIPE_SOCKET), { paused: false }));
+      } catch (cause) {
+        reject(vsockError(doing, cause));
+      }
     });
   });
 }
@@ -69,7 +84,7 @@ export function listenVsock(
       return onError(new VsockError("failed", `accepting on port ${at.port}: libuv error ${status}`));
     try {
       const [cid, port] = addon.peerName(client.fd);
-      const socket = adopt(client);
+      const socket = adopt(client, { paused: true });
       onConnection(socket, { cid, port });
     } catch (cause) {
       client.close();
@@ -90,7 +105,7 @@ function openListening(addon: VsockAddon, { cid, port }: VsockAddress): PipeHand
   try {
     return openPipe(addon.listen(cid, port, BACKLOG), PIPE_SERVER);
   } catch (cause) {
-    throw cause instanceof VsockError ? cause : vsockError(`listening on port ${port}`, cause);
+    throw vsockError(`listening on port ${port}`, cause);
   }
 }
 
@@ -109,20 +124,21 @@ interface PipeHandle {
 const PIPE_SOCKET = 0;
 const PIPE_SERVER = 1;
 
-/** Paused, and open for writing after the other side has ended. */
-function adopt(handle: PipeHandle): Socket {
+/** Open for writing after the other side has ended. */
+function adopt(handle: PipeHandle, { paused }: { readonly paused: boolean }): Socket {
   const options: { handle: PipeHandle; allowHalfOpen: boolean; pauseOnCreate: boolean } = {
     handle,
     allowHalfOpen: true,
-    pauseOnCreate: true,
+    pauseOnCreate: paused,
   };
   return new Socket(options as object);
 }
 
+/** The handle owns the descriptor. Throws VsockError "failed" for one that is no open stream. */
 function openPipe(fd: number, kind: number): PipeHandle {
   const { Pipe } = (process as unknown as { binding(name: "pipe_wrap"): { Pipe: new (kind: number) => PipeHandle } }).binding("pipe_wrap");
   const handle = new Pipe(kind);
   const status = handle.open(fd);
-  if (status !== undefined && status !== 0) throw new VsockError("failed", `descriptor ${fd} is not taken by libuv: error ${status}`);
-  return handle;
+  if (status === undefined || status === 0) return handle;
+  throw new VsockError("failed", `descriptor ${fd} is not taken by libuv: error ${status}`);
 }
