@@ -17,8 +17,7 @@ export function formatAddress(address: Address): string {
   return address.kind === "unix" ? `unix:${address.path}` : `vsock:${address.cid}:${address.port}`;
 }
 
-/** The guest's own CID that a hybrid socket ".../<cid>.sock_<port>" carries in its name, in decimal; "" where the address does not say. */
-export function cidOf(address: Address): string {
-  const name = address.kind === "unix" ? address.path.split("/").at(-1) : undefined;
-  return /^(\d{1,10})\.sock_\d{1,10}$/.exec(name ?? "")?.[1] ?? "";
+/** The guest's own CID that a hybrid socket ".../<cid>.sock_<port>" carries in its name, in decimal; "" where the name does not say. */
+export function cidOf(path: string): string {
+  return /^(\d{1,10})\.sock_\d{1,10}$/.exec(path.split("/").at(-1) ?? "")?.[1] ?? "";
 }

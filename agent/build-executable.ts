@@ -1,12 +1,14 @@
 /** Builds dist/bin/roxagent: one file that needs nothing but glibc 2.28. Run by deploy/build.ts. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { bundleAgent } from "./bundle.ts";
+import { ADDON_ASSET } from "./embedded-addon.ts";
 
 const root = join(import.meta.dirname, "..");
 const bin = join(root, "dist/bin");
+const addon = join(root, "dist/lib/vsock.node");
 const node = join(root, `node_modules/node-linux-${process.arch}/bin/node`);
 /** Node finds the program in a note of this name, and looks for one only if the fuse is turned (https://nodejs.org/docs/latest-v24.x/api/single-executable-applications.html). */
 const RESOURCE = "NODE_SEA_BLOB";
@@ -35,7 +37,11 @@ async function buildExecutable(): Promise<void> {
     join(work, "roxagent"),
   ];
   await bundleAgent(main);
-  writeFileSync(config, JSON.stringify({ main, output, disableExperimentalSEAWarning: true, useCodeCache: true, execArgv: EXEC_ARGV }));
+  const assets = existsSync(addon) ? { [ADDON_ASSET]: addon } : {}; // none without gcc
+  writeFileSync(
+    config,
+    JSON.stringify({ main, output, disableExperimentalSEAWarning: true, useCodeCache: true, execArgv: EXEC_ARGV, assets }),
+  );
   execFileSync(node, [...EXEC_ARGV, "--experimental-sea-config", config], { stdio: "pipe" }); // a code cache counts only under the flags that it was made with
   copyFileSync(node, executable);
   chmodSync(executable, 0o755);

@@ -2,7 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { type StatusFrame, StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import { MAX_REPORT_BYTES, MAX_STATUS_FRAME_BYTES } from "@guestscan/proto/limits";
 import { type Address, formatAddress } from "./address.ts";
-import { connect } from "./connect.ts";
+import type { Connect } from "./connect.ts";
 import { DeliveryError } from "./delivery-error.ts";
 
 /** What became of a report. "unanswered": the host took it and closed, as upstream's relay does. */
@@ -21,36 +21,46 @@ export interface Outgoing {
 const ASK_FIRST_BYTES = 512 * 1024;
 const ASK_TIMEOUT_MS = 1000;
 
-/** Sends a report to the first of `addresses` where somebody listens. `timeoutMs` is for all of it. Throws DeliveryError. */
+export interface Route {
+  /** Tried in this order. */
+  readonly addresses: readonly Address[];
+  readonly connect: Connect;
+  /** For a connection, and again for what goes over it. */
+  readonly timeoutMs: number;
+}
+
+/** Sends a report to the first address where somebody listens. Throws DeliveryError. */
 export async function deliver(
   report: Outgoing,
-  addresses: readonly Address[],
-  timeoutMs: number,
+  { addresses, connect, timeoutMs }: Route,
 ): Promise<Delivery & { readonly address: Address }> {
   const failures: DeliveryError[] = [];
   for (const address of addresses) {
     try {
-      return { ...(await deliverTo(report, address, timeoutMs)), address };
+      return { ...(await deliverTo(report, (bytes, waitMs) => exchange(connect, address, bytes, waitMs), timeoutMs)), address };
     } catch (error) {
-      if (!(error instanceof DeliveryError) || error.code === "lost") throw error;
+      if (!(error instanceof DeliveryError) || error.code !== "nobody_listens") throw error;
       failures.push(error);
     }
   }
-  throw new DeliveryError(failures[0]?.code ?? "nobody_listens", failures.map(({ message }) => message).join("; "));
+  throw new DeliveryError("nobody_listens", failures.map(({ message }) => message).join("; "));
 }
 
-async function deliverTo({ bytes, digest }: Outgoing, address: Address, timeoutMs: number): Promise<Delivery> {
-  const limit = bytes.length > ASK_FIRST_BYTES ? await askLimit(address, Math.min(ASK_TIMEOUT_MS, timeoutMs)) : MAX_REPORT_BYTES;
+/** One connection: sends bytes and resolves to the answer, which is empty when the host just closes. */
+type Ask = (bytes: Uint8Array, timeoutMs: number) => Promise<Uint8Array>;
+
+async function deliverTo({ bytes, digest }: Outgoing, ask: Ask, timeoutMs: number): Promise<Delivery> {
+  const limit = bytes.length > ASK_FIRST_BYTES ? await askLimit(ask, Math.min(ASK_TIMEOUT_MS, timeoutMs)) : MAX_REPORT_BYTES;
   if (bytes.length > limit)
     return { kind: "too_large", reason: "too_large", message: `the report has ${bytes.length} bytes, the host takes ${limit} bytes` };
-  const answer = await exchange(address, bytes, timeoutMs);
+  const answer = await ask(bytes, timeoutMs);
   return answer.length === 0 ? { kind: "unanswered" } : toDelivery(decodeFrame(answer), digest);
 }
 
 /** In bytes. A host that does not say, upstream's, takes 4 or 16 MiB depending on its age and setting. */
-async function askLimit(address: Address, timeoutMs: number): Promise<number> {
+async function askLimit(ask: Ask, timeoutMs: number): Promise<number> {
   try {
-    const { offers } = decodeFrame(await exchange(address, new Uint8Array(0), timeoutMs));
+    const { offers } = decodeFrame(await ask(new Uint8Array(0), timeoutMs));
     return offers === undefined || offers.maxReportBytes === 0n ? MAX_REPORT_BYTES : Number(offers.maxReportBytes);
   } catch (error) {
     if (error instanceof DeliveryError && error.code === "lost") return MAX_REPORT_BYTES;
@@ -59,7 +69,7 @@ async function askLimit(address: Address, timeoutMs: number): Promise<number> {
 }
 
 /** Connects, writes, half-closes and reads to the end. */
-async function exchange(address: Address, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+async function exchange(connect: Connect, address: Address, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
   const name = formatAddress(address);
   const socket = await connect(address, timeoutMs);
   return new Promise((resolve, reject) => {

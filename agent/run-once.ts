@@ -1,9 +1,12 @@
 import { toJsonString } from "@bufbuild/protobuf";
 import type { RepositoryMap } from "@guestscan/formats/cpe/repository-map";
 import { VMReportSchema } from "@guestscan/proto/gen/virtualmachine/v1/index_report_pb";
+import { readLocalCid, type VsockAddon } from "@guestscan/vsock/vsock";
+import { VsockError } from "@guestscan/vsock/vsock-error";
 import { cidOf, formatAddress } from "./address.ts";
 import type { BootClock } from "./boot-clock.ts";
 import type { Config } from "./config.ts";
+import { createConnect } from "./connect.ts";
 import { type Delivery, deliver } from "./deliver.ts";
 import { DeliveryError } from "./delivery-error.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
@@ -20,6 +23,8 @@ export interface RunDeps {
   /** Writes to stdout. */
   readonly print: (text: string) => void;
   readonly loadMap: (url: string) => Promise<RepositoryMap>;
+  /** Called for vsock only. Throws VsockError. */
+  readonly loadVsock: () => VsockAddon;
 }
 
 export interface RunResult {
@@ -32,10 +37,10 @@ export interface RunResult {
 export async function runOnce(config: Config, deps: RunDeps): Promise<RunResult> {
   const startedAt = deps.now();
   const { agentVersion, bootClock } = deps;
-  const [address] = config.addresses;
+  const cid = findCid(config, deps.loadVsock);
   const scan = await scanHost({
     hostPath: config.hostPath,
-    vsockCid: address === undefined ? "" : cidOf(address),
+    vsockCid: cid instanceof VsockError ? "" : cid,
     agentVersion,
     ...(config.repoCpeUrl === "" ? {} : { repositoryMap: deps.loadMap(config.repoCpeUrl) }),
   });
@@ -43,7 +48,23 @@ export async function runOnce(config: Config, deps: RunDeps): Promise<RunResult>
   logScan(deps.log, scan, report, deps.now() - startedAt);
   if (config.verbose) deps.print(`${toJsonString(VMReportSchema, report.report, { prettySpaces: 2 })}\n`);
   const scanned: RunResult = { exitCode: exitCodeOf(scan), retryAfterMs: 0 };
-  return config.dryRun ? scanned : send(report, scanned, config, deps);
+  if (config.dryRun) return scanned;
+  if (!(cid instanceof VsockError)) return send(report, scanned, config, deps);
+  deps.log("error", "report not delivered", { code: "no_vsock", detail: cid.message });
+  return { exitCode: EXIT.nobodyListens, retryAfterMs: 0 };
+}
+
+/** In decimal. The guest is scanned without it too, for --verbose, but a report that does not say it is refused. A dry run does not touch vsock, and has none. */
+function findCid({ addresses: [address], dryRun }: Config, loadVsock: () => VsockAddon): string | VsockError {
+  if (address === undefined) return "";
+  if (address.kind === "unix") return cidOf(address.path);
+  if (dryRun) return "";
+  try {
+    return String(readLocalCid(loadVsock()));
+  } catch (error) {
+    if (error instanceof VsockError) return error;
+    throw error;
+  }
 }
 
 function logScan(log: Log, { status, packageCount }: HostScan, { bytes, digest }: EncodedReport, durationMs: number): void {
@@ -56,10 +77,15 @@ function exitCodeOf({ status }: HostScan): ExitCode {
   return { ok: EXIT.delivered, partial: EXIT.partial, failed: EXIT.noPackages }[status.state];
 }
 
-async function send(report: EncodedReport, scanned: RunResult, config: Config, { log, now }: RunDeps): Promise<RunResult> {
+async function send(
+  report: EncodedReport,
+  scanned: RunResult,
+  { addresses, timeoutMs }: Config,
+  { log, now, loadVsock }: RunDeps,
+): Promise<RunResult> {
   const startedAt = now();
   try {
-    const delivery = await deliver(report, config.addresses, config.timeoutMs);
+    const delivery = await deliver(report, { addresses, connect: createConnect(loadVsock), timeoutMs });
     const fields = { address: formatAddress(delivery.address), outcome: delivery.kind, durationMs: Math.round(now() - startedAt) };
     return logDelivery(delivery, fields, scanned, log);
   } catch (error) {
