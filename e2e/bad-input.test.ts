@@ -62,7 +62,7 @@ test.each(REFUSED)("%s is refused", async (_name, machine, bytes, reason) => {
   const before = await rejections(reason);
   expect(await outcomeOf(machine, bytes())).toStrictEqual({ outcome: StatusFrame_Outcome.REJECTED, reason });
   expect(await rejections(reason)).toBe(before + 1);
-  expect(stack.logOf("relay")).toContain(reason);
+  await until(`"${reason}" in the relay's log`, () => Promise.resolve(stack.logOf("relay").includes(`"reason":"${reason}"`)));
   expect(await componentCount(GOOD)).toBe(301);
 });
 
