@@ -232,6 +232,11 @@ describe("refuses", () => {
     expect(error(await central.get(path, ADMIN_HEADERS))).toStrictEqual(refusal(status, code, message));
   });
 
+  test("with an id by which the log has it", async () => {
+    const { headers } = await central.get("/v2/virtualmachines/none", ADMIN_HEADERS);
+    expect(headers["x-request-id"]).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
   test("a body that is no JSON, or too large", async () => {
     const headers = { "content-type": "application/json", ...ADMIN_HEADERS };
     expect((await central.send("POST", "/v2/apitokens", "{", headers)).status).toBe(400);

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import type { ServerHttp2Session } from "node:http2";
 import type { SecureContextOptions, Server as TlsServer, TLSSocket } from "node:tls";
@@ -62,6 +63,7 @@ export async function createServer(deps: ServerDeps): Promise<FastifyInstance> {
     http2SessionTimeout: SESSION_TIMEOUT_MS,
     bodyLimit: MAX_BODY_BYTES,
     routerOptions: { maxParamLength: 512 },
+    genReqId: () => randomUUID(),
     loggerInstance: deps.log,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
@@ -190,6 +192,7 @@ const CONTENT_SECURITY_POLICY = [
 async function addSecurityHeaders(request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> {
   void reply.headers({
     "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-request-id": request.id, // the log's reqId
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
