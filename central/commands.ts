@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { issueCertificate, openAuthority } from "./certificates/authority.ts";
@@ -57,6 +57,7 @@ async function writeCertificate({ part, cluster: name, node, out }: CertificateS
   mkdirSync(out, { recursive: true, mode: 0o700 });
   writeFileSync(join(out, "ca.pem"), authority.certificate);
   writeFileSync(join(out, "cert.pem"), certificate);
+  rmSync(join(out, "key.pem"), { force: true }); // the mode is that of a new file
   writeFileSync(join(out, "key.pem"), privateKey, { mode: 0o600 });
   print(`${out}: ca.pem, cert.pem and key.pem for the ${part} of cluster ${name} (${clusterId})`);
 }

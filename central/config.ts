@@ -49,7 +49,7 @@ const ADMIN_PASSWORD = "ROX_ADMIN_PASSWORD";
 
 /**
  * Reads the command line and the environment: a flag counts before the variable of its name (--data-dir, ROX_CENTRAL_DATA_DIR). `args` are without the program's name.
- * Ends the process on --help, --version and what it does not know, naming the nearest. Null where nothing is to be done.
+ * Ends the process on --help, --version and what it does not know, naming the nearest.
  */
 export function readConfig(args: readonly string[], env: Environment, programFolder: string): Config {
   let command: CentralCommand | null = null;
