@@ -3,6 +3,7 @@ import type { Damage, DatabaseFiles, RpmDatabaseKind } from "@guestscan/formats/
 import { READERS } from "@guestscan/formats/rpm/database-kind";
 import { parseHeader } from "@guestscan/formats/rpm/header";
 import { countDamage, type DamageCount, describeDamage } from "./damage.ts";
+import { findHotJournal } from "./find-hot-journal.ts";
 import { HostFileError } from "./host-file-error.ts";
 import type { HostFile, HostFiles } from "./host-files.ts";
 import type { ScanReason } from "./scan-status.ts";
@@ -90,7 +91,9 @@ function readDatabase(files: HostFiles, place: Place): ReadPackages | undefined 
       if (main === undefined) return undefined;
       wal = kind === "sqlite" ? files.open(`${path}-wal`, MAX_DATABASE_BYTES) : undefined;
       const before = [main.state(), wal?.state()];
-      const read = attemptRead({ main: main.source, ...(wal === undefined ? {} : { wal: wal.source }) }, place);
+      const journal = kind === "sqlite" ? findHotJournal(files, path) : undefined;
+      const attempted = attemptRead({ main: main.source, ...(wal === undefined ? {} : { wal: wal.source }) }, place);
+      const read = journal === undefined ? attempted : { ...attempted, reasons: [...attempted.reasons, journal] };
       if (main.state() === before[0] && wal?.state() === before[1]) return read;
       if (attempt === MAX_ATTEMPTS) {
         const detail = `the database was written to while it was read, ${MAX_ATTEMPTS} times in a row`;

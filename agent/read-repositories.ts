@@ -4,6 +4,7 @@ import { mediaRepository, type Release } from "@guestscan/formats/dnf/media-repo
 import { FormatError } from "@guestscan/formats/format-error";
 import type { DatabaseFiles } from "@guestscan/formats/rpm/database";
 import { countDamage, type DamageCount, describeDamage } from "./damage.ts";
+import { findHotJournal } from "./find-hot-journal.ts";
 import { HostFileError } from "./host-file-error.ts";
 import type { HostFile, HostFiles } from "./host-files.ts";
 import type { ScanReason } from "./scan-status.ts";
@@ -86,6 +87,8 @@ function readHistoryFile(files: HostFiles, path: string, installed: ReadonlySet<
     main = files.open(path, MAX_HISTORY_BYTES);
     if (main === undefined) return undefined;
     wal = files.open(`${path}-wal`, MAX_HISTORY_BYTES);
+    const journal = findHotJournal(files, path);
+    if (journal !== undefined) reasons.push(journal);
     const withoutLog = read({ main: main.source });
     const withLog = wal === undefined || wal.source.size === 0 ? withoutLog : read({ main: main.source, wal: wal.source });
     if (damages.size > 0) reasons.push({ code: "damaged_history", detail: `not read: ${describeDamage(damages)}`, path });

@@ -103,6 +103,22 @@ describe("how far a scan got", () => {
     ]);
   });
 
+  test.each(["var/lib/rpm/rpmdb.sqlite", "var/lib/dnf/history.sqlite"])(
+    "%s in the middle of a transaction that only its journal can undo",
+    async (path) => {
+      const root = copyRoot("rhel9-dnf-real");
+      writeFileSync(join(root, `${path}-journal`), Buffer.from("d9d505f920a163d700000001", "hex"));
+      const { packageCount, status } = await scan(root);
+      const detail = expect.stringMatching(/^a transaction is under way or its writer died/);
+      expect([packageCount, status]).toStrictEqual([
+        43,
+        { state: "partial", reasons: [{ code: "unfinished_transaction", path: `${path}-journal`, detail }] },
+      ]);
+      writeFileSync(join(root, `${path}-journal`), Buffer.alloc(512)); // as "pragma journal_mode = persist" leaves it
+      expect((await scan(root)).status).toStrictEqual({ state: "ok", reasons: [] });
+    },
+  );
+
   test("a folder where the database should be, beside a database that can be read", async () => {
     const root = copyRoot("rhel9-dnf-real");
     mkdirSync(join(root, "var/lib/rpm/Packages"));

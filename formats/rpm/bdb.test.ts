@@ -103,6 +103,28 @@ test("a million empty pages are each read once", () => {
   expect(reads).toBe(pageCount);
 });
 
+describe("a search among damage ends", () => {
+  const PAGES = 2_000_000;
+  test.each([
+    ["two million broken buckets", PAGES - 1, 2 ** 14 + 2 ** 17],
+    ["two million pages that no bucket leads to", 0, 2 ** 17],
+  ])("%s", (_, maxBucket, mostReads) => {
+    let reads = 0;
+    const source: ByteSource = {
+      size: PAGES * PAGE_SIZE,
+      read(offset, length) {
+        reads++;
+        if (offset === 0) return meta(PAGES - 1, { maxBucket });
+        return Buffer.alloc(length);
+      },
+    };
+    const codes = new Set<string>();
+    expect([...readBdbHeaders({ main: source }, ({ code }) => codes.add(code))]).toStrictEqual([]);
+    expect([...codes]).toStrictEqual(["bad_page", "too_much_damage"]);
+    expect(reads).toBeLessThanOrEqual(mostReads + 2);
+  });
+});
+
 interface Meta {
   readonly magic?: number;
   readonly version?: number;

@@ -29,6 +29,9 @@ const OFF_PAGE_SIZE = 12; // u8 type, 3 unused, u32 first overflow page, u32 len
 const MAX_HEADER_BYTES = 2 ** 28;
 /** 64 GiB of 4 KiB pages. */
 const MAX_PAGES = 2 ** 24;
+/** Of broken buckets, after which no more are tried, and of pages that no bucket leads to, after which no more are looked at: 512 MiB of 4 KiB pages. */
+const MAX_BAD_BUCKETS = 2 ** 14;
+const MAX_UNREACHED_PAGES = 2 ** 17;
 
 /** Whether bytes from the start of a file are a Berkeley DB hash. */
 export function isBdb(start: Uint8Array): boolean {
@@ -40,15 +43,20 @@ export function isBdb(start: Uint8Array): boolean {
 /**
  * The headers of a `Packages` file by bucket, then by page in the bucket's chain; at last those of pages that broken chains no longer lead to.
  * Every page is read at most once.
- * Damage: "truncated_file", "bad_meta", "bad_page" (the rest of its bucket is lost), "bad_item", "bad_overflow_chain", "lost_page".
+ * Damage: "truncated_file", "bad_meta", "bad_page" (the rest of its bucket is lost), "bad_item", "bad_overflow_chain", "lost_page", and "too_much_damage"
+ * where the search for the rest was given up.
  * Throws FormatError "malformed" or "unsupported" when the first page does not describe such a file.
  */
 export function* readBdbHeaders(files: DatabaseFiles, onDamage: (damage: Damage) => void): Generator<HeaderBlob> {
   const db = openBdb(files.main, onDamage);
-  for (let bucket = 0; bucket <= db.maxBucket; bucket++) {
+  let badBuckets = 0;
+  for (let bucket = 0; bucket <= db.maxBucket && badBuckets < MAX_BAD_BUCKETS; bucket++) {
     const bits = 32 - Math.clz32(bucket);
-    yield* readBucket(db, (bucket + (db.spares[bits] ?? 0)) >>> 0, bucket);
+    const isWhole = yield* readBucket(db, (bucket + (db.spares[bits] ?? 0)) >>> 0, bucket);
+    if (!isWhole) badBuckets++;
   }
+  if (badBuckets === MAX_BAD_BUCKETS)
+    onDamage({ code: "too_much_damage", detail: `${badBuckets} Berkeley DB buckets are broken; those after them are not tried` });
   yield* readLostPages(db);
 }
 
@@ -98,24 +106,34 @@ function openBdb(file: ByteSource, onDamage: (damage: Damage) => void): Bdb {
   };
 }
 
-function* readBucket(db: Bdb, firstPage: number, bucket: number): Generator<HeaderBlob> {
+/** Returns whether the bucket could be followed to its end. */
+function* readBucket(db: Bdb, firstPage: number, bucket: number): Generator<HeaderBlob, boolean> {
   for (let number = firstPage; number !== 0; ) {
     const page = readPage(db, number, PAGE_TYPES.hash, PAGE_TYPES.hashUnsorted);
     if (typeof page === "string") {
       db.onDamage({ code: "bad_page", detail: `Berkeley DB page ${number} of bucket ${bucket}: ${page}` });
-      return;
+      return false;
     }
     yield* readItems(db, page.bytes.slice(), number);
     number = page.next;
   }
+  return true;
 }
 
 /** Pages that hold something though nothing leads there: Berkeley DB changes the type of a page that it frees. */
 function* readLostPages(db: Bdb): Generator<HeaderBlob> {
   const lost: number[] = [];
   let lostOverflowPages = 0;
+  let unreached = 0;
   for (let number = 1; number < db.pageCount; number++) {
     if (db.seen.has(number)) continue;
+    if (++unreached > MAX_UNREACHED_PAGES) {
+      db.onDamage({
+        code: "too_much_damage",
+        detail: `no bucket leads to ${MAX_UNREACHED_PAGES} Berkeley DB pages; those from ${number} on are not tried`,
+      });
+      break;
+    }
     const header = db.file.read(number * db.pageSize, PAGE_HEADER_SIZE);
     if (header.length < PAGE_HEADER_SIZE) break; // the file was cut off meanwhile
     const view = new DataView(header.buffer, header.byteOffset, header.length);
