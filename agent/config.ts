@@ -1,8 +1,8 @@
+import { nearestName } from "@guestscan/proto/settings";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { type Address, parseAddress } from "./address.ts";
 import { parseDuration } from "./duration.ts";
 import { describeExitCodes } from "./exit-code.ts";
-import { nearest } from "./nearest.ts";
 
 export interface Config {
   readonly hostPath: string;
@@ -92,7 +92,7 @@ export function readConfig(args: readonly string[], environment: NodeJS.ProcessE
 function suggest({ code, message }: CommanderError, command: Command): string {
   const flag = code === "commander.unknownOption" ? /'(--?[^='\s]*)/.exec(message)?.[1] : undefined;
   const known = [...command.options.map(({ long }) => long ?? ""), "--help"];
-  return flag === undefined ? "" : `; did you mean ${nearest(flag, known)}?`;
+  return flag === undefined ? "" : `; did you mean ${nearestName(flag, known)}?`;
 }
 
 function createCommand(version: string, write: (text: string) => void): Command {
@@ -132,7 +132,7 @@ function variableOf(flag: string): string {
 function unknownVariables(environment: NodeJS.ProcessEnv): readonly string[] {
   const known = Object.values(SETTINGS).map(({ flag }) => variableOf(flag));
   const unknown = Object.keys(environment).filter((name) => name.startsWith(ENVIRONMENT_PREFIX) && !known.includes(name));
-  return unknown.map((name) => `${name} is no setting of the agent; did you mean ${nearest(name, known)}?`);
+  return unknown.map((name) => `${name} is no setting of the agent; did you mean ${nearestName(name, known)}?`);
 }
 
 function toConfig(values: Values, environment: NodeJS.ProcessEnv): Config {

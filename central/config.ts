@@ -1,9 +1,9 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nearestName } from "@guestscan/proto/settings";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { nearestName } from "./nearest-name.ts";
-import { CENTRAL_VERSION } from "./version.ts";
 import type { StoreSettings } from "./store/open-store.ts";
+import { CENTRAL_VERSION } from "./version.ts";
 
 export interface ServeSettings {
   readonly bind: string;

@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { VulnerabilityData } from "./feeds/vulnerability-data.ts";
 import type { Fleet } from "./fleet/fleet.ts";
 

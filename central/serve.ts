@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
-import { FeedService, ApiTokenService, SessionService } from "@guestscan/proto/gen/guestscan/api/v1/api_pb";
-import { VirtualMachineService } from "@guestscan/proto/gen/v2/virtual_machine_service_pb";
 import { loadTables } from "@guestscan/matcher/tables";
+import { ApiTokenService, FeedService, SessionService } from "@guestscan/proto/gen/guestscan/api/v1/api_pb";
+import { VirtualMachineService } from "@guestscan/proto/gen/v2/virtual_machine_service_pb";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { createApiTokenService, createSessionService } from "./api/account-services.ts";

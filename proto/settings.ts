@@ -21,10 +21,10 @@ export function unknownVariables(
     .map((name) => `${name} is not a setting; the nearest is ${nearestName(name, known)}`);
 }
 
-/** The known name that the fewest single-letter edits turn into `name`; "" where none is known. */
+/** The known name that the fewest single-letter edits turn into `name`, whatever the case; the first of equals, "" where none is known. */
 export function nearestName(name: string, known: readonly string[]): string {
-  const byDistance = known.toSorted((a, b) => editDistance(name, a) - editDistance(name, b));
-  return byDistance[0] ?? "";
+  const distances = known.map((candidate) => [editDistance(name.toLowerCase(), candidate.toLowerCase()), candidate] as const);
+  return distances.toSorted(([a], [b]) => a - b)[0]?.[1] ?? "";
 }
 
 /** Levenshtein's distance, a row at a time. */

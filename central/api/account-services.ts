@@ -12,9 +12,9 @@ import {
 } from "../store/accounts.ts";
 import type { Queryable } from "../store/database.ts";
 import { SESSION_COOKIE } from "./authenticate.ts";
+import { timeField } from "./finding-messages.ts";
 import type { LoginLimit } from "./login-limit.ts";
 import { CALLER, REMOTE_ADDRESS, SESSION_TOKEN } from "./request-context.ts";
-import { timeField } from "./finding-messages.ts";
 
 export interface AccountServiceDeps {
   readonly db: Queryable;

@@ -15,7 +15,7 @@ import { cveLink, SEVERITY, summaryOf, timeField, toCounts } from "./finding-mes
 import { guestOsOf } from "./guest-os.ts";
 import { compareText, type Sorts, takePage } from "./page.ts";
 import { parseSearchQuery } from "./search-query.ts";
-import { parseTime, type Selection, type SelectedVm, selectVms } from "./selection.ts";
+import { parseTime, type SelectedVm, type Selection, selectVms } from "./selection.ts";
 
 /** A vulnerability and the virtual machines that have it, by number. */
 export interface CveOfFleet {

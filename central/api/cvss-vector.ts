@@ -1,7 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { CvssScore } from "@guestscan/formats/vex/advisory";
 import {
-  type CVSSV3Schema,
   CVSSV3_AttackVector,
   CVSSV3_Complexity,
   CVSSV3_Impact,
@@ -9,6 +8,7 @@ import {
   CVSSV3_Scope,
   CVSSV3_Severity,
   CVSSV3_UserInteraction,
+  type CVSSV3Schema,
 } from "@guestscan/proto/gen/v2/virtual_machine_service_pb";
 
 type Metrics = Readonly<Record<string, string>>;

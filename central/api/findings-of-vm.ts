@@ -13,8 +13,8 @@ import { cveOf, cvssOf, isFixable, type PackedFinding, SEVERITIES, severityRankO
 import { compareCves, findingOf } from "./counts.ts";
 import {
   cveLink,
-  scanStatusOf,
   SEVERITY,
+  scanStatusOf,
   summaryOf,
   timeField,
   toAdvisory,

@@ -6,8 +6,8 @@ import {
   CVSSV3Schema,
   EmbeddedVulnerabilitySchema,
   ScanComponentSchema,
-  VMCVERowSchema,
   VirtualMachineSchema,
+  VMCVERowSchema,
   VMDetail_Note,
   VMDetailSchema,
 } from "@guestscan/proto/gen/v2/virtual_machine_service_pb";

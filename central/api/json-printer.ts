@@ -1,8 +1,7 @@
 import type { DescEnum, DescField, DescMessage, Message } from "@bufbuild/protobuf";
-import { toJson } from "@bufbuild/protobuf";
+import { ScalarType, toJson } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect, type ScalarValue } from "@bufbuild/protobuf/reflect";
 import { type Timestamp, TimestampSchema } from "@bufbuild/protobuf/wkt";
-import { ScalarType } from "@bufbuild/protobuf";
 
 /** "upstream": without the fields from 1000 on, which strict clients of upstream's API would stumble over. */
 export type View = "upstream" | "full";

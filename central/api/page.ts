@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { RawQuery } from "@guestscan/proto/gen/v2/virtual_machine_service_pb";
-import { nearestName } from "../nearest-name.ts";
+import { nearestName } from "@guestscan/proto/settings";
 
 /** The default, and the most that one answer has. */
 const PAGE_SIZE = 100;

@@ -1,7 +1,7 @@
 import { create, type DescField, type DescMessage, fromJson, type JsonValue, type Message, ScalarType } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { nearestName } from "../nearest-name.ts";
+import { nearestName } from "@guestscan/proto/settings";
 
 /**
  * A request message from the parameters of a path and a query, as [name, value]; a name is a path of field names ("query.pagination.limit"), in camelCase or snake_case.

@@ -1,10 +1,10 @@
-import type { DescMethod, DescMethodUnary, DescService, JsonValue, MessageInitShape, DescMessage } from "@bufbuild/protobuf";
+import type { DescMessage, DescMethod, DescMethodUnary, DescService, JsonValue, MessageInitShape } from "@bufbuild/protobuf";
 import { create, getOption } from "@bufbuild/protobuf";
-import { Code, ConnectError, createHandlerContext, type ContextValues, type ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, type ContextValues, createHandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import { http } from "@guestscan/proto/gen/google/api/annotations_pb";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { printError } from "./rest-error.ts";
 import { printMessage, type View } from "./json-printer.ts";
+import { printError } from "./rest-error.ts";
 import { requestFromParameters } from "./rest-request.ts";
 
 /** A service and what answers it; the same that gRPC calls. */

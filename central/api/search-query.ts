@@ -1,6 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { nearestName } from "../nearest-name.ts";
+import { nearestName } from "@guestscan/proto/settings";
 
 // Texts of strangers are matched in time linear in their length, or the pattern is refused ("l" below).
 setFlagsFromString("--enable-experimental-regexp-engine");

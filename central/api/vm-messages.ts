@@ -4,9 +4,9 @@ import {
   type ScanComponentSchema,
   ScanState_State,
   type ScanStateSchema,
-  type VirtualMachineSchema,
   VirtualMachine_State,
   VirtualMachineScan_Note,
+  type VirtualMachineSchema,
   VMDetail_AgentStatus,
   VMDetail_Note,
   type VMDetailSchema,
@@ -14,8 +14,8 @@ import {
   type VMListItemSchema,
   VMState,
 } from "@guestscan/proto/gen/v2/virtual_machine_service_pb";
-import type { FoundCves } from "../fleet/found-cves.ts";
 import type { FleetVm } from "../fleet/fleet.ts";
+import type { FoundCves } from "../fleet/found-cves.ts";
 import type { Judge } from "../fleet/judge.ts";
 import { cveOf, cvssOf } from "../fleet/packed-finding.ts";
 import { isUnsupported, type ScanStateName, scanStateOf } from "../fleet/scan-state.ts";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { type DocumentFolder, readDocuments } from "@guestscan/formats/vex/document-files";
 import { FormatError } from "@guestscan/formats/format-error";
 import type { Advisory } from "@guestscan/formats/vex/advisory";
+import { type DocumentFolder, readDocuments } from "@guestscan/formats/vex/document-files";
 import { parseVexDocument } from "@guestscan/formats/vex/parse-document";
 import type { Logger } from "pino";
 import { CentralError } from "../central-error.ts";

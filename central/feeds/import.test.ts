@@ -6,9 +6,9 @@ import { readDocuments } from "@guestscan/formats/vex/document-files";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { realReport } from "../testing/reports.ts";
-import { connectSensor, startCentral, type TestCentral, TESTDATA } from "../testing/start-central.ts";
+import { connectSensor, startCentral, TESTDATA, type TestCentral } from "../testing/start-central.ts";
 import { importRepositoryMap } from "./import-repository-map.ts";
-import { importSnapshot, type ImportResult } from "./import-snapshot.ts";
+import { type ImportResult, importSnapshot } from "./import-snapshot.ts";
 import { openSnapshot } from "./snapshot-folder.ts";
 
 const ARCHIVE = join(TESTDATA, "match/vex-documents.tar.zst");

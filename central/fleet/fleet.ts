@@ -5,7 +5,7 @@ import type { Cluster } from "../store/clusters.ts";
 import type { StoredInstance, StoredInventory } from "../store/inventory-store.ts";
 import type { Vm, VmKey } from "../store/virtual-machine.ts";
 import type { Judge } from "./judge.ts";
-import { createCveIndex, type CveIndex, worstPerCve } from "./packed-finding.ts";
+import { type CveIndex, createCveIndex, worstPerCve } from "./packed-finding.ts";
 
 /** A package in a scope, and what is wrong with it: shared by every inventory that has it. */
 export interface JudgedPackage {

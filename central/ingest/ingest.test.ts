@@ -297,3 +297,24 @@ test("a restart loses nothing: the API answers the same", async () => {
   expect(await Promise.all(paths.map((path) => central.api(path)))).toStrictEqual(before);
   expect(await report("first", realReport("rhel9-dnf-real"))).toStrictEqual(STORED);
 });
+
+test("a virtual machine that is named again unchanged was not updated; one that changed was", async () => {
+  const updatedAt = async (): Promise<string> => {
+    const { lastUpdated } = (await central.api("/v2/virtualmachines/named-again")) as { readonly lastUpdated: string };
+    return lastUpdated;
+  };
+  const sent = async (value: string): Promise<void> => {
+    sensor.send({
+      case: "virtualMachine",
+      value: { id: "named-again", name: value, namespace: "shop", state: VirtualMachine_State.RUNNING, nodeName: "node-1", cid: CID },
+    });
+    await report("named-again", new Uint8Array([1])); // whatever is answered comes after the name has been stored
+  };
+  await sent("first");
+  const first = await updatedAt();
+  central.tick(60);
+  await sent("first");
+  expect(await updatedAt()).toBe(first);
+  await sent("second");
+  expect(Date.parse(await updatedAt()) - Date.parse(first)).toBe(60_000);
+});

@@ -1,7 +1,7 @@
 import { FormatError } from "@guestscan/formats/format-error";
 import { decodeReport } from "@guestscan/formats/report/decode-report";
 import type { Inventory } from "@guestscan/formats/report/inventory";
-import { scanReport, type ScannedReport } from "@guestscan/formats/report/scan-report";
+import { type ScannedReport, scanReport } from "@guestscan/formats/report/scan-report";
 import { MAX_REPORT_BYTES } from "@guestscan/proto/limits";
 
 /** What Sensor handed over. */

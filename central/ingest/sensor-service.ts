@@ -1,3 +1,4 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import {
   type ConnectRequest,
@@ -11,7 +12,6 @@ import {
 } from "@guestscan/proto/gen/guestscan/central/v1/central_pb";
 import { StatusFrame_Outcome } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import { MAX_REPORT_BYTES } from "@guestscan/proto/limits";
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { SENDER } from "../api/request-context.ts";
 import { listClusters } from "../store/clusters.ts";
 import { removeVm, removeVmsExcept, upsertVms, type VmFacts } from "../store/virtual-machine.ts";

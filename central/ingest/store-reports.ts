@@ -14,7 +14,7 @@ import {
   type StoredInventory,
 } from "../store/inventory-store.ts";
 import { lockVms, type Vm, type VmReportOrder, writeReportOutcomes } from "../store/virtual-machine.ts";
-import { checkReport, readInventory, type ReceivedReport, type Refusal } from "./read-report.ts";
+import { checkReport, type ReceivedReport, type Refusal, readInventory } from "./read-report.ts";
 
 export interface IngestDeps {
   readonly db: Database;

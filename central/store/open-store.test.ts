@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, describe, expect, test } from "vitest";
-import { findPostgresBinaries } from "../postgres/postgres-binaries.ts";
 import { startEmbeddedPostgres } from "../postgres/embedded-postgres.ts";
+import { findPostgresBinaries } from "../postgres/postgres-binaries.ts";
 import { chooseServerAccount } from "../postgres/server-account.ts";
 import { openStore, type StoreSettings } from "./open-store.ts";
 

@@ -2,8 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { CentralError } from "../central-error.ts";
 import { startEmbeddedPostgres } from "../postgres/embedded-postgres.ts";
-import { chooseServerAccount } from "../postgres/server-account.ts";
 import { findPostgresBinaries } from "../postgres/postgres-binaries.ts";
+import { chooseServerAccount } from "../postgres/server-account.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { migrate } from "./migrate.ts";
 

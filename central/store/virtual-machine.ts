@@ -97,7 +97,7 @@ export async function lockVms(db: Queryable, clusterId: string, ids: readonly st
   return rows.map(toVm);
 }
 
-/** No two of the same id. */
+/** No two of the same id. What a Sensor says again after a reconnect changes nothing, the time of the last change included. */
 export async function upsertVms(
   db: Queryable,
   clusterId: string,
@@ -112,7 +112,10 @@ export async function upsertVms(
          as row (id, name, namespace, state, node_name, cid, facts, labels, annotations)
      on conflict (cluster_id, id) do update set name = excluded.name, namespace = excluded.namespace, state = excluded.state,
        node_name = excluded.node_name, cid = excluded.cid, facts = excluded.facts, labels = excluded.labels,
-       annotations = excluded.annotations, updated_at = excluded.updated_at
+       annotations = excluded.annotations, updated_at = case
+         when (vm.name, vm.namespace, vm.state, vm.node_name, vm.cid, vm.facts, vm.labels, vm.annotations) is distinct from
+              (excluded.name, excluded.namespace, excluded.state, excluded.node_name, excluded.cid, excluded.facts, excluded.labels, excluded.annotations)
+         then excluded.updated_at else vm.updated_at end
      returning ${COLUMNS}`,
     [
       clusterId,
