@@ -1,0 +1,124 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { zstdDecompressSync } from "node:zlib";
+import { encodeReport } from "@guestscan/agent/report";
+import { scanHost } from "@guestscan/agent/scan";
+import { loadRepositoryMap } from "@guestscan/agent/load-repository-map";
+import { beforeAll, describe, expect, test } from "vitest";
+import { testdata } from "../stack.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { unpackRoot } from "../unpack-roots.ts";
+import { CID_BASE, type LabResult, missingPackages, runLab } from "./lab.ts";
+import type { GuestNote, SpoolNote } from "./lab-words.ts";
+import { padReport, relabelReport } from "./rewrite-report.ts";
+
+/** SQLite and BDB; `make lab` alone adds NDB, and a database that is being written. */
+const SMOKE = ["ubi9-nodejs18-dnf4", "ubi8-bdb-dnf4"] as const;
+const ROOTS = process.env["LAB"] === "full" ? ([...SMOKE, "sc-ndb", "rhel9-dnf-real-wal"] as const) : SMOKE;
+const MAP = `file:${join(import.meta.dirname, "../testdata/rpm-roots/repository-to-cpe.json")}`;
+const wanted = process.env["LAB"] !== undefined || process.env["CI"] === "true";
+/** Two tries, and the image. */
+const TIMEOUT_MS = 420_000;
+
+describe.skipIf(!wanted)("real guests on real vsock (with LAB=1, or `make lab`)", () => {
+  let lab: LabResult;
+  beforeAll(async () => {
+    const missing = await missingPackages();
+    if (missing.length > 0) throw new Error(`the lab needs the packages ${missing.join(" ")}`);
+    lab = await runLab(ROOTS);
+  }, TIMEOUT_MS);
+
+  const guest = (k: number): GuestNote => lab.guests[k] ?? expect.fail(`guest ${k} said nothing`);
+  const spooled = (k: number, label: string): Omit<SpoolNote, "report"> & { readonly report: Buffer } => {
+    const note = lab.node.notes.find(({ cid, label: its }) => cid === CID_BASE + k && its === label);
+    return note === undefined
+      ? expect.fail(`nothing was noted of guest ${k} as ${label}`)
+      : { ...note, report: zstdDecompressSync(Buffer.from(note.report, "base64")) };
+  };
+  const realReport = (root: string, k: number): Buffer =>
+    relabelReport(zstdDecompressSync(testdata(`rpm-roots/${root}/report.pb.zst`)), CID_BASE + k);
+  const indexed = ROOTS.map((root, k) => [root, k] as const);
+
+  describe.each(indexed)("%s", (root, k) => {
+    test("nobody listens: exit status 5, and what to do", () => {
+      expect(guest(k).nobodyListens).toStrictEqual({
+        status: 5,
+        stderr: expect.stringMatching(
+          /code=nobody_listens detail="vsock:2:819: connecting to CID 2 port 819: ECONNRESET: nobody listens there; check that the relay runs/,
+        ),
+      });
+    });
+
+    test("without --port the agent tries 1024, then 818", () => {
+      const delivered = (port: number): unknown => ({
+        status: 0,
+        stderr: expect.stringMatching(new RegExp(`msg="report delivered" address=vsock:2:${port} outcome=queued`)),
+      });
+      expect([guest(k).fallback, guest(k).both]).toStrictEqual([delivered(818), delivered(1024)]);
+    });
+
+    test("the relay keeps exactly the agent's report, under the kernel's CID", async () => {
+      const expected = await contentOf(root, String(CID_BASE + k));
+      for (const label of ["fallback", "both"]) {
+        const { recordCid, digest, report } = spooled(k, label);
+        expect([recordCid, digest]).toStrictEqual([CID_BASE + k, sha256(expected)]);
+        expect(report.subarray(-expected.length).equals(expected)).toBe(true);
+      }
+    });
+
+    test("the real agent's bytes are kept as they are; forged and cut ones that come later are refused and change nothing", () => {
+      const { realBytes, forgedBytes, cutBytes } = guest(k);
+      expect([realBytes, forgedBytes, cutBytes]).toStrictEqual(["QUEUED", "REJECTED cid_mismatch", "REJECTED malformed"]);
+      expect(spooled(k, "real").report.equals(realReport(root, k))).toBe(true);
+    });
+
+    test("an agent that says another CID: exit status 6, and the host's reason", () => {
+      expect(guest(k).forgedByAgent).toStrictEqual({
+        status: 6,
+        stderr: expect.stringMatching(
+          /msg="report rejected" .*reason=cid_mismatch detail="the report claims CID 99, the connection is from CID 4\d;/,
+        ),
+      });
+    });
+
+    test("3 MB go through, 5 MB are refused while they are sent", () => {
+      const { largeBytes, tooLargeBytes } = guest(k);
+      expect([largeBytes, tooLargeBytes]).toStrictEqual(["QUEUED", "REJECTED too_large"]);
+      expect(spooled(k, "large").report.equals(padReport(realReport(root, k), 3 << 20))).toBe(true);
+    });
+
+    test("root sends from a port below 1024; a user without privileges sends too, once /dev/vsock is open to all", () => {
+      const { control, shutOut, unprivileged } = guest(k);
+      expect(control).toStrictEqual({ cid: CID_BASE + k, port: expect.any(Number) });
+      expect(control.port).toBeLessThan(1024);
+      expect(shutOut).toStrictEqual({
+        status: 5,
+        stderr: expect.stringMatching(/code=no_vsock detail=".*\/dev\/vsock: EACCES: run as root, or/),
+      });
+      expect(unprivileged).toStrictEqual({ status: 0, stderr: expect.stringMatching(/address=vsock:2:818 outcome=queued/) });
+    });
+
+    test("the agent leaves nothing on disk", () => {
+      expect(guest(k).leftOver).toStrictEqual([]);
+    });
+  });
+
+  test("a relay whose port another one has hears on the other, says so, and both stop when they are told", () => {
+    const { relays, secondRelay } = lab.node;
+    expect(relays).toStrictEqual([0, 0]);
+    expect(secondRelay).toMatch(/"port":818,.*"code":"in_use".*"msg":"guests cannot be heard on this port"/);
+    expect(secondRelay).toMatch(/"ports":\[818,1024\],"sockets":1,.*"msg":"relay started"/);
+  });
+});
+
+/** What our agent says of the root below the envelope: made here, with no guest. */
+async function contentOf(root: string, vsockCid: string): Promise<Buffer> {
+  const agentVersion = packageJson.version;
+  const scan = await scanHost({ hostPath: unpackRoot(root), vsockCid, agentVersion, repositoryMap: loadRepositoryMap(MAP, 10_000) });
+  const { bytes, report } = encodeReport(scan, { agentVersion, bootId: "", sequence: 0n });
+  return Buffer.from(bytes.subarray(-Number(report.envelope?.contentLength)));
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
