@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/node_modules/node-linux-$(ARCH)/bin:$(CURDIR)/node_modu
 SOURCES := $(shell find proto formats vsock agent relay sensor matcher central ui cli deploy package-lock.json -type f \
 	! -path '*/node_modules/*' ! -path '*/testdata/*' ! -path 'proto/gen/*' ! -name '*.test.ts' 2>/dev/null)
 
-.PHONY: up test build bench lint clean
+.PHONY: up test build bench fuzz lint clean
 
 up: build
 	@exec dist/bin/guestscan up $(ARGS)
@@ -18,6 +18,9 @@ test: build
 
 bench: build
 	@node bench/main.ts $(ARGS)
+
+fuzz: dist/.installed
+	@node bench/fuzz/main.ts $(ARGS)
 
 lint: dist/.installed
 	@node .ci/test.ts --only static
