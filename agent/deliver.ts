@@ -69,7 +69,7 @@ async function askLimit(ask: Ask, timeoutMs: number): Promise<number> {
 }
 
 /** Connects, writes, half-closes and reads to the end. */
-async function exchange(connect: Connect, address: Address, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
+export async function exchange(connect: Connect, address: Address, bytes: Uint8Array, timeoutMs: number): Promise<Uint8Array> {
   const name = formatAddress(address);
   const socket = await connect(address, timeoutMs);
   return new Promise((resolve, reject) => {
@@ -101,7 +101,7 @@ function isBroken(error: NodeJS.ErrnoException): boolean {
 }
 
 /** Throws DeliveryError "lost" for bytes that are no status frame. */
-function decodeFrame(bytes: Uint8Array): StatusFrame {
+export function decodeFrame(bytes: Uint8Array): StatusFrame {
   try {
     return fromBinary(StatusFrameSchema, bytes);
   } catch (cause) {

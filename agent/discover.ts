@@ -39,7 +39,7 @@ export function discoverRunningMachine(): { readonly kernel: string; readonly ar
 }
 
 /** In the order of os-release(5). */
-const OS_RELEASE_PATHS = ["etc/os-release", "usr/lib/os-release"] as const;
+export const OS_RELEASE_PATHS = ["etc/os-release", "usr/lib/os-release"] as const;
 
 function readOsRelease(files: HostFiles): ReadonlyMap<string, string> {
   for (const path of OS_RELEASE_PATHS) {
@@ -49,9 +49,11 @@ function readOsRelease(files: HostFiles): ReadonlyMap<string, string> {
   return new Map();
 }
 
+export const ENTITLEMENT_FOLDER = "etc/pki/entitlement";
+
 /** subscription-manager keeps a certificate NAME.pem and its key NAME-key.pem per entitlement. */
 function discoverActivation(files: HostFiles): Discovery["activation"] {
-  const entries = orUndefined(() => files.list("etc/pki/entitlement"));
+  const entries = orUndefined(() => files.list(ENTITLEMENT_FOLDER));
   if (entries === undefined) return "unspecified";
   const names = new Set(entries.filter((entry) => !entry.isFolder).map((entry) => entry.name));
   const hasPair = [...names].some((name) => name.endsWith("-key.pem") && names.has(`${name.slice(0, -"-key.pem".length)}.pem`));
@@ -59,6 +61,7 @@ function discoverActivation(files: HostFiles): Discovery["activation"] {
 }
 
 const REPOSITORY_FOLDERS = ["etc/yum.repos.d", "etc/yum/repos.d", "etc/distro.repos.d"] as const;
+const DNF_CACHE_FOLDER = "var/cache/dnf";
 
 function discoverDnfMetadata(files: HostFiles): Discovery["dnfMetadata"] {
   const folders = REPOSITORY_FOLDERS.flatMap((path) => {
@@ -67,10 +70,13 @@ function discoverDnfMetadata(files: HostFiles): Discovery["dnfMetadata"] {
   });
   if (folders.length === 0) return "unspecified";
   if (!folders.flat().some((entry) => !entry.isFolder && entry.name.endsWith(".repo"))) return "unavailable";
-  const cache = orUndefined(() => files.list("var/cache/dnf"));
+  const cache = orUndefined(() => files.list(DNF_CACHE_FOLDER));
   if (cache === undefined) return "unspecified";
   return cache.some((entry) => entry.isFolder && entry.name.includes("-rpms-")) ? "available" : "unavailable";
 }
+
+/** All that are listed here. */
+export const DISCOVERED_FOLDERS: readonly string[] = [ENTITLEMENT_FOLDER, ...REPOSITORY_FOLDERS, DNF_CACHE_FOLDER];
 
 function orUndefined<T>(work: () => T | undefined): T | undefined {
   try {

@@ -1,5 +1,6 @@
 /** The roxagent executable: scans the machine that it runs in and reports to the host. */
-import { tmpdir } from "node:os";
+import { lookup } from "node:dns/promises";
+import { release, tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { getAssetKeys, getRawAsset, isSea } from "node:sea";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -22,6 +23,8 @@ const log = createLog(
 );
 
 let vsock: VsockAddon | undefined;
+/** Where the addon passes through, the first that will do. */
+const ADDON_FOLDERS = [tmpdir(), "/dev/shm", "/run", dirname(process.execPath)];
 
 // Whoever reads the report or the log may go away first; that ends neither a scan nor a daemon.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
@@ -37,6 +40,7 @@ main().then(
 );
 
 async function main(): Promise<number> {
+  if (process.argv[2] === "doctor") return doctor(process.argv.slice(3));
   const command = readConfig(process.argv.slice(2), process.env, agentVersion);
   if (command.kind !== "run") {
     (command.kind === "print" ? process.stdout : process.stderr).write(command.text);
@@ -52,7 +56,7 @@ async function main(): Promise<number> {
     bootClock: createBootClock("/proc"),
     print: (text) => process.stdout.write(text),
     loadMap: cacheRepositoryMap((url) => loadRepositoryMap(url, config.timeoutMs, config.proxies), now),
-    loadVsock: () => (vsock ??= loadEmbeddedAddon(embeddedAddon(), [tmpdir(), "/dev/shm", "/run", dirname(process.execPath)])),
+    loadVsock,
   };
   if (!config.daemon) return (await runOnce(config, deps)).exitCode;
   const stop = new AbortController();
@@ -61,6 +65,36 @@ async function main(): Promise<number> {
   await runDaemon({ runOnce: () => runOnce(config, deps), sleep, log, intervalMs: config.indexIntervalMs, signal: stop.signal });
   log("info", "daemon ended");
   return process.exit(EXIT.delivered); // a delivery that hangs must not hold it
+}
+
+async function doctor(args: readonly string[]): Promise<number> {
+  const [{ readDoctorConfig }, { diagnose }, { printDiagnosis }] = await Promise.all([
+    import("./doctor/command-line.ts"),
+    import("./doctor/doctor.ts"),
+    import("./doctor/print-diagnosis.ts"),
+  ]);
+  const command = readDoctorConfig(args, process.env, agentVersion);
+  if (command.kind !== "run") {
+    (command.kind === "print" ? process.stdout : process.stderr).write(command.text);
+    return command.kind === "print" ? EXIT.delivered : EXIT.usage;
+  }
+  const { config, format } = command;
+  const diagnosis = await diagnose(config, {
+    uid: process.getuid?.() ?? 0,
+    now: () => Date.now(),
+    systemRoot: "/",
+    kernel: release(),
+    folders: ADDON_FOLDERS,
+    loadVsock,
+    lookup: (host) => lookup(host, { all: true }),
+    loadMap: (url) => loadRepositoryMap(url, config.timeoutMs, config.proxies),
+  });
+  process.stdout.write(printDiagnosis(diagnosis, format));
+  return diagnosis.exitCode;
+}
+
+function loadVsock(): VsockAddon {
+  return (vsock ??= loadEmbeddedAddon(embeddedAddon(), ADDON_FOLDERS));
 }
 
 /** Undefined outside of the executable, and where it was built without gcc. */
