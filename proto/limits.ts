@@ -6,6 +6,9 @@ export const DEFAULT_MAX_REPORT_BYTES = 4096 * 1024;
 /** The largest value of that setting that the parts agree on (upstream's later default), in bytes; streams are set up for it. */
 export const MAX_REPORT_BYTES = 16384 * 1024;
 
+/** What the parts say that they understand, beyond whole reports: in SensorHello's and CentralHello's capabilities. */
+export const CAPABILITIES = { heartbeat: "heartbeat", zstd: "zstd" } as const;
+
 /** A message of our streams: the largest report and what goes around it, in bytes. */
 export const MAX_STREAM_MESSAGE_BYTES = MAX_REPORT_BYTES + 64 * 1024;
 

@@ -23,11 +23,15 @@ export type ConnectSensor = (requests: AsyncIterable<ForwardRequest>, signal: Ab
 export interface Forwarder {
   /** A report of this virtual machine has come into the spool. */
   notify(cid: Cid): void;
+  /** This one has nothing new: kept in memory only, and passed on unless the spool has a report of the same virtual machine. */
+  heartbeat(heartbeat: SpooledReport): void;
   /** Resolves when the signal has aborted; connects again, with growing jittered delays, until then. */
   run(signal: AbortSignal): Promise<void>;
   readonly connected: boolean;
   /** What Sensor takes, by its last hello, in bytes; undefined before the first. */
   readonly maxReportBytes: number | undefined;
+  /** What Sensor understands, by its last hello; nothing before the first. */
+  readonly capabilities: readonly string[];
 }
 
 export interface ForwarderDeps {
@@ -55,6 +59,9 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   const { spool, connect, clock, random, log } = deps;
   /** When a report that Sensor does not want yet may be sent again. */
   const heldUntil = new Map<Cid, number>();
+  /** What Sensor has not answered: the newest of each virtual machine, 200 bytes. */
+  const heartbeats = new Map<Cid, SpooledReport>();
+  let capabilities: readonly string[] = [];
   let session: Session | undefined;
   let maxReportBytes: number | undefined;
 
@@ -62,6 +69,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     const [cid, digest] = [number as Cid, Buffer.from(bytes).toString("hex")];
     deps.metrics.acknowledged(rest.outcome);
     current.answered(cid);
+    if (heartbeats.get(cid)?.digest === digest) heartbeats.delete(cid);
     if (rest.outcome === StatusFrame_Outcome.STORED || rest.outcome === StatusFrame_Outcome.REJECTED) {
       await spool.remove(cid, digest);
       heldUntil.delete(cid);
@@ -80,6 +88,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     switch (message.case) {
       case "hello":
         maxReportBytes = Number(message.value.maxReportBytes) || undefined;
+        capabilities = message.value.capabilities;
         log.info({ sensorVersion: message.value.sensorVersion, waiting: [...spool.entries()].length }, "connected to Sensor");
         current.greeted = true;
         return;
@@ -96,7 +105,7 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   /** True if Sensor greeted. */
   async function connectOnce(signal: AbortSignal): Promise<boolean> {
     const ended = new AbortController();
-    const current = createSession({ ...deps, heldUntil, signal: AbortSignal.any([signal, ended.signal]) });
+    const current = createSession({ ...deps, heldUntil, heartbeats, signal: AbortSignal.any([signal, ended.signal]) });
     session = current;
     try {
       for await (const response of connect(current.requests(), signal)) await receive(response, current);
@@ -110,7 +119,14 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
   }
 
   return {
-    notify: (cid) => session?.send(cid),
+    notify(cid) {
+      heartbeats.delete(cid);
+      session?.send(cid);
+    },
+    heartbeat(heartbeat) {
+      heartbeats.set(heartbeat.cid, heartbeat);
+      session?.send(heartbeat.cid);
+    },
     async run(signal) {
       for (let failures = 0; !signal.aborted; ) {
         failures = (await connectOnce(signal)) ? 0 : failures + 1;
@@ -122,6 +138,9 @@ export function createForwarder(deps: ForwarderDeps): Forwarder {
     },
     get maxReportBytes() {
       return maxReportBytes;
+    },
+    get capabilities() {
+      return capabilities;
     },
   };
 }
@@ -138,10 +157,11 @@ interface Session {
 
 interface SessionDeps extends ForwarderDeps {
   readonly heldUntil: ReadonlyMap<Cid, number>;
+  readonly heartbeats: ReadonlyMap<Cid, SpooledReport>;
   readonly signal: AbortSignal;
 }
 
-function createSession({ spool, rate, clock, log, metrics, hello, heldUntil, signal }: SessionDeps): Session {
+function createSession({ spool, rate, clock, log, metrics, hello, heldUntil, heartbeats, signal }: SessionDeps): Session {
   const toSend = new Set<Cid>();
   /** What Sensor has been told of on this stream, by digest or whole, and not answered. */
   const told = new Map<Cid, { readonly atMs: number; readonly whole: boolean }>();
@@ -152,7 +172,10 @@ function createSession({ spool, rate, clock, log, metrics, hello, heldUntil, sig
     for (const cid of cids) {
       const entry = spool.entry(cid);
       told.delete(cid);
-      if (entry === undefined) continue;
+      if (entry === undefined) {
+        if (heartbeats.has(cid)) toSend.add(cid); // as short as its digest
+        continue;
+      }
       told.set(cid, { atMs: clock.now(), whole: false });
       digests.push(create(DigestSchema, { cid, digest: Buffer.from(entry.digest, "hex") }));
     }
@@ -183,19 +206,20 @@ function createSession({ spool, rate, clock, log, metrics, hello, heldUntil, sig
 
   async function take(cid: Cid): Promise<ForwardRequest | undefined> {
     toSend.delete(cid);
-    const report = await spool.read(cid);
+    const whole = await spool.read(cid);
+    const report = whole ?? heartbeats.get(cid);
     if (report === undefined) return undefined;
     rate.spend(cid, clock.now());
     told.set(cid, { atMs: clock.now(), whole: true });
     metrics.sent();
     log.debug({ cid, digest: report.digest.slice(0, 12), bytes: report.size }, "report sent");
-    return reportRequest(report);
+    return reportRequest(report, whole === undefined);
   }
 
   async function* requests(): AsyncGenerator<ForwardRequest> {
     yield create(ForwardRequestSchema, { message: { case: "hello", value: hello } });
     toSend.clear();
-    yield* offer([...spool.entries()].map(({ cid }) => cid));
+    yield* offer([...[...spool.entries()].map(({ cid }) => cid), ...heartbeats.keys()]);
     while (!signal.aborted) {
       const woken = new Promise<void>((resolve) => {
         wake = resolve;
@@ -229,7 +253,7 @@ function createSession({ spool, rate, clock, log, metrics, hello, heldUntil, sig
   };
 }
 
-function reportRequest({ cid, digest, bootId, sequence, receivedAtMs, report }: SpooledReport): ForwardRequest {
-  const value = { cid, digest: Buffer.from(digest, "hex"), bootId, sequence, receivedAtMs: BigInt(receivedAtMs), report };
+function reportRequest({ cid, digest, bootId, sequence, receivedAtMs, report }: SpooledReport, heartbeat: boolean): ForwardRequest {
+  const value = { cid, digest: Buffer.from(digest, "hex"), bootId, sequence, receivedAtMs: BigInt(receivedAtMs), report, heartbeat };
   return create(ForwardRequestSchema, { message: { case: "report", value } });
 }

@@ -4,6 +4,8 @@ export type RelayErrorCode =
   | "too_slow"
   | "spool_full"
   | "spool_failed"
+  /** A heartbeat that says nothing to the host: the whole report is wanted. */
+  | "need_report"
   | "empty"
   | "truncated"
   | "too_large"
@@ -15,7 +17,7 @@ export type RelayErrorCode =
   | "spool_damaged"
   | "bad_setting";
 
-const RETRYABLE: ReadonlySet<RelayErrorCode> = new Set(["busy", "too_slow", "spool_full", "spool_failed"]);
+const RETRYABLE: ReadonlySet<RelayErrorCode> = new Set(["busy", "too_slow", "spool_full", "spool_failed", "need_report"]);
 
 export class RelayError extends Error {
   override readonly name = "RelayError";

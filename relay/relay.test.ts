@@ -19,6 +19,8 @@ import { type ManualClock, manualClock } from "./testdata/manual-clock.ts";
 import {
   acknowledgement,
   agentReport,
+  compressedReport,
+  heartbeat,
   hexDigest,
   outcomeOf,
   type Script,
@@ -342,6 +344,88 @@ describe("keeps and forwards", () => {
     expect(await send(42, REAL)).toBe("QUEUED");
     expect(sensor.received).toStrictEqual([]);
   });
+});
+
+describe("heartbeats", () => {
+  const whole = upstreamReport(42, "bash");
+  const beat = heartbeat(42, sha256(whole));
+
+  test("are offered once Sensor understands them, as compressed reports are", async () => {
+    const relay = await start({ flags: NO_WAIT });
+    const offers = async (): Promise<unknown> => (await sendAsGuest(socketOf(43), Buffer.alloc(0))).offers;
+    expect(await offers()).toMatchObject({ heartbeat: false, zstd: false, maxContentBytes: 0n });
+    await relay.stop();
+    const sensor = await scripted(storeAll);
+    await start({ sensor: `127.0.0.1:${sensor.port}` });
+    await expect.poll(offers).toMatchObject({ heartbeat: true, zstd: true, maxContentBytes: 33_554_432n });
+  });
+
+  test("travel to Central, which has the report: stored, and nothing is on the disk", async () => {
+    const sensor = await scripted(storeAll);
+    await start({ sensor: `127.0.0.1:${sensor.port}` });
+    const frame = await sendAsGuest(socketOf(42), beat);
+    expect([outcomeOf(frame), Buffer.from(frame.digest).toString("hex")]).toStrictEqual(["STORED", hexDigest(whole)]);
+    expect(sensor.reports).toMatchObject([{ cid: 42, heartbeat: true, digest: sha256(whole), report: new Uint8Array(beat) }]);
+    expect(readdirSync(join(dir, "spool"))).toStrictEqual([]);
+  });
+
+  const refusing: Script = (request) =>
+    request.message.case === "report" && request.message.value.heartbeat
+      ? [acknowledgement(42, request.message.value.digest, StatusFrame_Outcome.REJECTED, { reason: "need_report" })]
+      : storeAll(request);
+
+  test("ask for the whole report where Central does not have it", async () => {
+    const sensor = await scripted(refusing);
+    await start({ sensor: `127.0.0.1:${sensor.port}` });
+    const { retryAfterMs, ...frame } = await sendAsGuest(socketOf(42), beat);
+    expect([outcomeOf({ ...frame, retryAfterMs }), retryAfterMs]).toStrictEqual(["RETRY need_report", 0n]);
+    expect(await send(42, agentReport(42, "bash", { bootId: "boot", sequence: 3n }))).toBe("STORED");
+  });
+
+  test("ask for it the next time where the answer came too late, and only once", async () => {
+    const sensor = await scripted(refusing);
+    await start({ sensor: `127.0.0.1:${sensor.port}`, flags: NO_WAIT });
+    expect(await send(42, beat)).toBe("QUEUED");
+    await sensor.receivedCount(2);
+    await expect.poll(() => send(42, beat)).toBe("RETRY need_report");
+    expect(await send(42, beat)).toBe("QUEUED");
+  });
+
+  test("wait in memory while Sensor is away, but not where the spool has the report itself", async () => {
+    const sensor = await scripted(silent);
+    const { port } = sensor;
+    await sensor.close();
+    await start({ sensor: `127.0.0.1:${port}`, flags: NO_WAIT });
+    const report = agentReport(43, "zsh", { bootId: "boot", sequence: 1n });
+    expect([await send(42, beat), await send(43, report)]).toStrictEqual(["QUEUED", "QUEUED"]);
+    expect(await send(43, heartbeat(43, sha256(upstreamReport(43, "zsh"))))).toBe("QUEUED");
+    expect(await send(43, heartbeat(43, sha256(whole)))).toBe("RETRY need_report");
+    const again = await scripted(storeAll, port);
+    await again.receivedCount(4);
+    const short = (bytes: Uint8Array): string => hexDigest(bytes).slice(0, 12);
+    expect(again.received.toSorted()).toStrictEqual(
+      [
+        "hello",
+        `digests 43:${short(upstreamReport(43, "zsh"))}`,
+        `report 42:${short(whole)}`,
+        `report 43:${short(upstreamReport(43, "zsh"))}`,
+      ].toSorted(),
+    );
+    expect(again.reports.map(({ cid, heartbeat }) => [cid, heartbeat]).toSorted(([a], [b]) => Number(a) - Number(b))).toStrictEqual([
+      [42, true],
+      [43, false],
+    ]);
+  });
+});
+
+test("a compressed report travels as it came, under the digest of its content", async () => {
+  const sensor = await scripted(storeAll);
+  await start({ sensor: `127.0.0.1:${sensor.port}` });
+  const report = compressedReport(42, "bash".repeat(10_000));
+  expect(report.length).toBeLessThan(1000);
+  expect(await send(42, report)).toBe("STORED");
+  expect(sensor.reports).toMatchObject([{ digest: sha256(upstreamReport(42, "bash".repeat(10_000))), report: new Uint8Array(report) }]);
+  expect(await send(43, report)).toBe("REJECTED cid_mismatch");
 });
 
 describe("stops", () => {

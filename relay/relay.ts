@@ -12,6 +12,7 @@ import type { RelayMetrics } from "./metrics.ts";
 import { type ReadLimits, readReport } from "./read-report.ts";
 import { RelayError, type RelayErrorCode } from "./relay-error.ts";
 import type { Spool } from "./spool.ts";
+import type { SpooledReport } from "./spool-record.ts";
 import { type Answer, encodeAnswer, type RelayOffers } from "./status-frame.ts";
 
 export interface RelayDeps {
@@ -26,6 +27,8 @@ export interface RelayDeps {
   readonly metrics: RelayMetrics;
   /** The spool holds a new report. */
   readonly onSpooled: (cid: Cid) => void;
+  /** A guest whose report is not in the spool has not changed since. */
+  readonly onHeartbeat: (heartbeat: SpooledReport) => void;
 }
 
 export interface Relay {
@@ -46,9 +49,11 @@ const UNREAD: ReadonlySet<RelayErrorCode> = new Set(["busy", "reserved_cid"]);
 export function createRelay(deps: RelayDeps): Relay {
   const { spool, budget, clock, log, metrics } = deps;
   const waiting = new Map<string, Set<(answer: Answer) => void>>();
+  /** Virtual machines whose heartbeat said nothing to Central when nobody waited for the answer any more. */
+  const unheard = new Set<Cid>();
 
   /** Registers for the word on a report, which may come as soon as the spool has it. */
-  function expectAnswer(cid: Cid, digest: string): { readonly answer: Promise<Answer>; readonly cancel: () => void } {
+  function expectAnswer(cid: Cid, digest: string, meanwhile: string): { readonly answer: Promise<Answer>; readonly cancel: () => void } {
     const key = `${cid} ${digest}`;
     const waiters = waiting.get(key) ?? new Set();
     waiting.set(key, waiters);
@@ -59,7 +64,7 @@ export function createRelay(deps: RelayDeps): Relay {
       if (waiters.size === 0) waiting.delete(key);
       resolve(answer);
     };
-    const queued: Answer = { kind: "queued", digest, reason: "", message: "the relay has it on disk and will forward it" };
+    const queued: Answer = { kind: "queued", digest, reason: "", message: meanwhile };
     const cancelTimer = clock.after(deps.answerWaitMs, () => settle(queued));
     waiters.add(settle);
     return { answer: promise, cancel: () => settle(queued) };
@@ -67,20 +72,34 @@ export function createRelay(deps: RelayDeps): Relay {
 
   /** Throws RelayError. */
   async function keepAndWait(cid: Cid, bytes: Buffer, admission: Admission): Promise<Answer> {
-    const { claimedCid, digest: digestBytes, bootId, sequence } = scan(bytes);
+    const { claimedCid, digest: digestBytes, isHeartbeat, bootId, sequence } = scan(bytes);
     if (claimedCid !== String(cid)) {
       throw new RelayError("cid_mismatch", `the report claims CID ${claimedCid}, the connection is from CID ${cid}`);
     }
     const digest = Buffer.from(digestBytes).toString("hex");
-    const { answer, cancel } = expectAnswer(cid, digest);
+    const report = { cid, digest, bootId, sequence, receivedAtMs: clock.now(), size: bytes.length, report: bytes };
+    if (isHeartbeat) return passOn(report);
+    const { answer, cancel } = expectAnswer(cid, digest, "the relay has it on disk and will forward it");
     try {
-      const isNew = await spool.put({ cid, digest, bootId, sequence, receivedAtMs: clock.now(), size: bytes.length, report: bytes });
+      unheard.delete(cid);
+      const isNew = await spool.put(report);
       if (isNew) deps.onSpooled(cid);
     } catch (error) {
       cancel();
       throw error;
     }
     admission.releaseBytes();
+    return answer;
+  }
+
+  /** Central says whether it has the report that a heartbeat is about, unless this relay still has it itself. Throws RelayError "need_report". */
+  function passOn(heartbeat: SpooledReport): Promise<Answer> {
+    const { cid, digest } = heartbeat;
+    const held = spool.entry(cid);
+    if (unheard.delete(cid) || (held !== undefined && held.digest !== digest))
+      throw new RelayError("need_report", "the host does not have the report that has not changed");
+    const { answer } = expectAnswer(cid, digest, "the relay will forward it");
+    if (held === undefined) deps.onHeartbeat(heartbeat);
     return answer;
   }
 
@@ -119,7 +138,9 @@ export function createRelay(deps: RelayDeps): Relay {
     },
     acknowledge(cid, digest, { outcome, reason, message }) {
       const answer = toAnswer(digest, outcome, reason, message);
-      for (const settle of waiting.get(`${cid} ${digest}`) ?? []) settle(answer);
+      const waiters = waiting.get(`${cid} ${digest}`);
+      if (waiters === undefined && reason === "need_report") unheard.add(cid);
+      for (const settle of waiters ?? []) settle(answer);
     },
     close() {
       for (const [key, waiters] of waiting) {
@@ -143,6 +164,7 @@ function scan(bytes: Buffer): ScannedReport {
 /** What Sensor or Central wants again later stays in the spool: for the guest that is "queued". */
 function toAnswer(digest: string, outcome: StatusFrame_Outcome, reason: string, message: string): Answer {
   if (outcome === StatusFrame_Outcome.STORED) return { kind: "stored", digest };
+  if (reason === "need_report") return { kind: "refused", error: new RelayError("need_report", message) };
   return { kind: outcome === StatusFrame_Outcome.REJECTED ? "rejected" : "queued", digest, reason, message };
 }
 

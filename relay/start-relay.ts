@@ -1,3 +1,4 @@
+import { CAPABILITIES } from "@guestscan/proto/limits";
 import type { VsockAddon } from "@guestscan/vsock/vsock";
 import type { Logger } from "pino";
 import type { Clock } from "./clock.ts";
@@ -64,12 +65,18 @@ export async function startRelay(
     spool,
     budget,
     limits: { maxBytes: config.maxReportBytes, graceMs: config.readTimeoutMs, minBytesPerSecond: MIN_BYTES_PER_SECOND },
-    offers: () => ({ maxReportBytes: Math.min(config.maxReportBytes, forwarder.maxReportBytes ?? Infinity), relayVersion: version }),
+    offers: () => ({
+      maxReportBytes: Math.min(config.maxReportBytes, forwarder.maxReportBytes ?? Infinity),
+      relayVersion: version,
+      heartbeat: forwarder.capabilities.includes(CAPABILITIES.heartbeat),
+      zstd: forwarder.capabilities.includes(CAPABILITIES.zstd),
+    }),
     answerWaitMs: config.answerWaitMs,
     clock,
     log,
     metrics,
     onSpooled: (cid) => forwarder.notify(cid),
+    onHeartbeat: (heartbeat) => forwarder.heartbeat(heartbeat),
   });
   metrics.watch({ spool, budget, connected: () => forwarder.connected, now: () => clock.now() });
   const guests = new Set<Promise<void>>();

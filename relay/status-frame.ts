@@ -1,3 +1,4 @@
+import { MAX_CONTENT_BYTES } from "@guestscan/formats/report/compressed-content";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { OffersSchema, StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import type { RelayError, RelayErrorCode } from "./relay-error.ts";
@@ -15,6 +16,8 @@ export type Answer =
 export interface RelayOffers {
   readonly maxReportBytes: number;
   readonly relayVersion: string;
+  readonly heartbeat: boolean;
+  readonly zstd: boolean;
 }
 
 /** When a guest may come again with a report that was not kept. */
@@ -30,8 +33,9 @@ const ADVICE: Partial<Record<RelayErrorCode, string>> = {
   malformed: "run the agent again, and check that its version fits this relay",
 };
 
-export function encodeAnswer(answer: Answer, { maxReportBytes, relayVersion }: RelayOffers): Uint8Array {
-  const offers = create(OffersSchema, { maxReportBytes: BigInt(maxReportBytes), relayVersion });
+export function encodeAnswer(answer: Answer, { maxReportBytes, ...same }: RelayOffers): Uint8Array {
+  const maxContentBytes = same.zstd ? BigInt(MAX_CONTENT_BYTES) : 0n;
+  const offers = create(OffersSchema, { ...same, maxReportBytes: BigInt(maxReportBytes), maxContentBytes });
   return toBinary(StatusFrameSchema, create(StatusFrameSchema, { ...outcomeOf(answer), offers }));
 }
 
@@ -55,6 +59,6 @@ function refusal({ code, message, retryable }: RelayError): MessageInitShape<typ
     outcome: retryable ? StatusFrame_Outcome.RETRY : StatusFrame_Outcome.REJECTED,
     reason: code,
     message: advice === undefined ? message : `${message}; ${advice}`,
-    retryAfterMs: retryable ? BigInt(RETRY_AFTER_MS) : 0n,
+    retryAfterMs: retryable && code !== "need_report" ? BigInt(RETRY_AFTER_MS) : 0n,
   };
 }

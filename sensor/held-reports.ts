@@ -9,6 +9,8 @@ export interface GuestReport {
   readonly receivedAtMs: number;
   /** The guest's bytes, unchanged. */
   readonly report: Uint8Array;
+  /** It says only that the guest still is as in the report of that digest. */
+  readonly isHeartbeat: boolean;
 }
 
 /** The report and the node whose relay brought it. */
@@ -18,8 +20,11 @@ export interface HeldReport extends GuestReport {
 
 /** The newest report of each virtual machine that Central has not acknowledged, in memory: the relays have them on disk. */
 export interface HeldReports {
-  /** "held" also for one that was here already, by digest; "older" than what is here; "full" past maxBytes. */
-  put(machineId: string, report: HeldReport): "held" | "older" | "full";
+  /**
+   * "held" also for one that was here already, by digest; "older" than what is here; "full" past maxBytes; "need_report" for a heartbeat that is about another
+   * report than the one here.
+   */
+  put(machineId: string, report: HeldReport): "held" | "older" | "full" | "need_report";
   get(machineId: string): HeldReport | undefined;
   delete(machineId: string): void;
   ids(): readonly string[];
@@ -34,6 +39,7 @@ export function createHeldReports(maxBytes: number): HeldReports {
     put(machineId, report) {
       const held = reports.get(machineId);
       if (held !== undefined && isOlder(report, held)) return "older";
+      if (report.isHeartbeat && held?.isHeartbeat === false) return held.digest === report.digest ? "held" : "need_report";
       const heldBytes = held?.report.length ?? 0;
       if (bytes - heldBytes + report.report.length > maxBytes) return "full";
       bytes += report.report.length - heldBytes;

@@ -7,7 +7,7 @@ import {
   type RelayService,
 } from "@guestscan/proto/gen/guestscan/relay/v1/relay_pb";
 import { StatusFrame_Outcome } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
-import { MAX_REPORT_BYTES } from "@guestscan/proto/limits";
+import { CAPABILITIES, MAX_REPORT_BYTES } from "@guestscan/proto/limits";
 import type { Logger } from "pino";
 import { createOutbox } from "./outbox.ts";
 import { relayNode } from "./peer.ts";
@@ -40,7 +40,10 @@ export function createRelayService({ sensor, clusterId, version, log, stopping }
       reading.catch((error: unknown) => log.debug({ node, err: error }, "stream of a relay broke"));
       try {
         yield create(ForwardResponseSchema, {
-          message: { case: "hello", value: { sensorVersion: version, capabilities: [], maxReportBytes: BigInt(MAX_REPORT_BYTES) } },
+          message: {
+            case: "hello",
+            value: { sensorVersion: version, capabilities: Object.values(CAPABILITIES), maxReportBytes: BigInt(MAX_REPORT_BYTES) },
+          },
         });
         yield* outbox.messages(AbortSignal.any([ended.signal, context.signal, stopping]));
       } finally {
@@ -68,9 +71,17 @@ async function readRequests(requests: AsyncIterable<ForwardRequest>, { sensor, n
         for (const { cid, digest } of message.value.digests) sensor.takeDigest(node, cid, textOf(digest));
         break;
       case "report": {
-        const { cid, bootId, sequence, report, receivedAtMs } = message.value;
+        const { cid, bootId, sequence, report, receivedAtMs, heartbeat } = message.value;
         const digest = textOf(message.value.digest);
-        const verdict = sensor.takeReport(node, { cid, digest, bootId, sequence, receivedAtMs: Number(receivedAtMs), report });
+        const verdict = sensor.takeReport(node, {
+          cid,
+          digest,
+          bootId,
+          sequence,
+          receivedAtMs: Number(receivedAtMs),
+          report,
+          isHeartbeat: heartbeat,
+        });
         if (verdict !== "held") stream.acknowledge(cid, digest, verdict);
         break;
       }

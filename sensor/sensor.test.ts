@@ -160,6 +160,27 @@ describe("refuses", () => {
   });
 });
 
+describe("heartbeats", () => {
+  test("reach Central as they are, and its word comes back", async () => {
+    const central = await startCentral(storeAll);
+    const relay = relayOf(await start(`127.0.0.1:${central.port}`));
+    relay.heartbeat(42, "content");
+    await relay.journal.has("STORED 42");
+    expect(central.journal.lines).toContain("report vm-a 42 unchanged");
+  });
+
+  test("do not take the place of a report that is under way, and one about another report asks for the whole", async () => {
+    const central = await startCentral((request) => (request.message.case === "report" ? [] : storeAll(request)));
+    const relay = relayOf(await start(`127.0.0.1:${central.port}`));
+    relay.report(42, "content");
+    relay.heartbeat(42, "content");
+    relay.heartbeat(42, "older content");
+    await relay.journal.has("REJECTED 42 need_report");
+    await central.journal.has("report vm-a 42 content");
+    expect(central.journal.lines.filter((line) => line.startsWith("report"))).not.toContain("report vm-a 42 unchanged");
+  });
+});
+
 describe("reports", () => {
   test("reach Central after the virtual machines, and its word comes back", async () => {
     const central = await startCentral(storeAll);

@@ -89,6 +89,8 @@ export function createSensor({ fleet, held, unknown, clock, log, metrics }: Sens
         return "held";
       case "older":
         return { kind: "rejected", reason: "superseded", message: "a newer report of this virtual machine is under way" };
+      case "need_report":
+        return { kind: "rejected", reason: "need_report", message: "a report that the heartbeat is not about is under way" };
       case "full":
         return {
           kind: "retry",

@@ -41,6 +41,7 @@ export function createUpstreamService({
         sequence,
         receivedAtMs: clock.now(),
         report,
+        isHeartbeat: false,
       });
       const verdict = held === "held" ? await sensor.waitForVerdict(node, cid, deadline(context, clock, maxWaitMs)) : held;
       if (verdict?.kind !== "stored") throw refusal(verdict);

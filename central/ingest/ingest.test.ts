@@ -3,7 +3,7 @@ import { VirtualMachine_State } from "@guestscan/proto/gen/guestscan/central/v1/
 import { StatusFrame_Outcome } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { issueCertificate, mintAuthority } from "../certificates/authority.ts";
-import { digestOf, enveloped, realReport } from "../testing/reports.ts";
+import { digestOf, enveloped, heartbeat, realReport } from "../testing/reports.ts";
 import { connectSensor, startCentral, type TestCentral, type TestSensor } from "../testing/start-central.ts";
 
 const CID = 42; // that of the real agent's reports
@@ -317,4 +317,62 @@ test("a virtual machine that is named again unchanged was not updated; one that 
   expect(await updatedAt()).toBe(first);
   await sent("second");
   expect(Date.parse(await updatedAt()) - Date.parse(first)).toBe(60_000);
+});
+
+describe("a heartbeat", () => {
+  const whole = realReport("rhel9-dnf-real");
+  const digest = digestOf(enveloped(whole, "boot", 1n));
+  const NEEDED = { outcome: StatusFrame_Outcome.REJECTED, reason: "need_report" };
+  const scannedAt = async (id: string): Promise<number> => {
+    const { vms } = (await central.api(`/v2/virtualmachines/vms?query.query=Virtual%20Machine%20ID:"${id}"`)) as {
+      readonly vms: readonly { readonly scanTime: string }[];
+    };
+    return Date.parse(vms[0]?.scanTime ?? "");
+  };
+
+  test("of a guest that never reported, or whose last report is another one, asks for the report and changes nothing", async () => {
+    name("beating-new");
+    expect(await report("beating-new", heartbeat(digest, "boot", 1n))).toStrictEqual(NEEDED);
+    expect(await shown("beating-new")).toStrictEqual(["STATE_NEVER_REPORTED", ["never_reported"], 0]);
+    name("beating-other");
+    expect(await report("beating-other", enveloped(realReport("ubi8-bdb-dnf4"), "boot", 1n))).toStrictEqual(STORED);
+    const before = [await shown("beating-other"), await scannedAt("beating-other")];
+    central.tick(1);
+    expect(await report("beating-other", heartbeat(digest, "boot", 2n))).toStrictEqual(NEEDED);
+    expect([await shown("beating-other"), await scannedAt("beating-other")]).toStrictEqual(before);
+  });
+
+  test("after a report that was refused asks for the report", async () => {
+    name("beating-refused");
+    expect(await report("beating-refused", enveloped(whole, "boot", 1n))).toStrictEqual(STORED);
+    expect(await report("beating-refused", Buffer.from("<html>"))).toMatchObject({ reason: "malformed" });
+    expect(await report("beating-refused", heartbeat(digest, "boot", 2n))).toStrictEqual(NEEDED);
+  });
+
+  test("of the report that Central has makes its scan as new as the heartbeat, also after a restart of the guest", async () => {
+    name("beating");
+    expect(await report("beating", enveloped(whole, "boot", 1n))).toStrictEqual(STORED);
+    const before = await scannedAt("beating");
+    for (const [bootId, sequence] of [
+      ["boot", 2n],
+      ["next boot", 1n],
+    ] as const) {
+      central.tick(1);
+      expect(await report("beating", heartbeat(digest, bootId, sequence), digest)).toStrictEqual(STORED);
+    }
+    expect([(await scannedAt("beating")) - before, (await shown("beating"))[2]]).toStrictEqual([2000, 43]);
+  });
+
+  test("of a scan that could read nothing keeps it a failure, and the last good scan as old as it is", async () => {
+    name("beating-failed");
+    expect(await report("beating-failed", enveloped(whole, "boot", 1n))).toStrictEqual(STORED);
+    const [before, empty] = [await scannedAt("beating-failed"), enveloped(realReport("empty-root"), "boot", 2n)];
+    expect(await report("beating-failed", empty)).toStrictEqual(STORED);
+    central.tick(1);
+    expect(await report("beating-failed", heartbeat(digestOf(empty), "boot", 3n))).toStrictEqual(STORED);
+    expect([await shown("beating-failed"), await scannedAt("beating-failed")]).toStrictEqual([
+      ["STATE_FAILED", ["no_packages"], 43],
+      before,
+    ]);
+  });
 });

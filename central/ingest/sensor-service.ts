@@ -11,13 +11,13 @@ import {
   VirtualMachine_State,
 } from "@guestscan/proto/gen/guestscan/central/v1/central_pb";
 import { StatusFrame_Outcome } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
-import { MAX_REPORT_BYTES } from "@guestscan/proto/limits";
+import { CAPABILITIES, MAX_REPORT_BYTES } from "@guestscan/proto/limits";
 import { SENDER } from "../api/request-context.ts";
 import { listClusters } from "../store/clusters.ts";
 import { removeVm, removeVmsExcept, upsertVms, type VmFacts } from "../store/virtual-machine.ts";
 import { type ReadAheadLimit, readAhead } from "./read-ahead.ts";
 import type { ReceivedReport } from "./read-report.ts";
-import { type IngestDeps, type ReportOutcome, storeReports } from "./store-reports.ts";
+import { type IngestDeps, NEED_REPORT, type ReportOutcome, storeReports } from "./store-reports.ts";
 
 type Response = MessageInitShape<typeof ConnectResponseSchema>;
 type Message = ConnectRequest["message"];
@@ -109,7 +109,10 @@ async function* respondToOther(
   switch (message.case) {
     case "hello":
       named.clear();
-      yield response({ case: "hello", value: { centralVersion, capabilities: [], maxReportBytes: BigInt(MAX_REPORT_BYTES) } });
+      yield response({
+        case: "hello",
+        value: { centralVersion, capabilities: Object.values(CAPABILITIES), maxReportBytes: BigInt(MAX_REPORT_BYTES) },
+      });
       return;
     case "virtualMachineRemoved": {
       const key = { clusterId, id: message.value.id };
@@ -160,6 +163,7 @@ async function takeReports(deps: IngestDeps, clusterId: string, reports: readonl
   const received = reports.map(({ virtualMachineId, cid, digest, report }) => ({ vmId: virtualMachineId, cid, digest, bytes: report }));
   const outcomes = await storeOrRetry(deps, clusterId, received);
   for (const [i, outcome] of outcomes.entries()) {
+    if (outcome === NEED_REPORT) continue;
     deps.countReport(outcome.kind);
     if (outcome.kind !== "stored")
       deps.log.warn({ clusterId, vm: received[i]?.vmId, reason: outcome.reason, detail: outcome.message }, "a report was not stored");

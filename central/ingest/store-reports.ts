@@ -40,6 +40,12 @@ const UNKNOWN_VM: ReportOutcome = {
   message: "Central does not know this virtual machine yet",
   afterMs: 5000,
 };
+/** To a heartbeat that names another report than the one that is here: nothing but its whole report can say how this guest is. */
+export const NEED_REPORT: ReportOutcome = {
+  kind: "rejected",
+  reason: "need_report",
+  message: "Central does not have the report that has not changed",
+};
 const MAX_PAST_BOOTS = 32;
 
 /**
@@ -86,6 +92,7 @@ function take(changes: ReadonlyMap<string, Change>, report: ReceivedReport, now:
   const { order, attempt, scan } = change.after;
   if (isOlder(order, scanned)) return STORED;
   const next = nextOrder(order, scanned);
+  if (scanned.isHeartbeat) return takeHeartbeat(change, next, now);
   if (scan !== null && attempt?.kind === "stored" && order.digest === next.digest) {
     change.after = { ...change.after, order: next, attempt: { ...attempt, receivedAt: now }, scan: { ...scan, scannedAt: now } };
     return STORED;
@@ -93,6 +100,14 @@ function take(changes: ReadonlyMap<string, Change>, report: ReceivedReport, now:
   const read = readInventory(checked.bytes);
   if ("refused" in read) return refuse(change, read.refused, now);
   accept(change, next, read.inventory, scanned.agentVersion, now);
+  return STORED;
+}
+
+function takeHeartbeat(change: Change, next: VmReportOrder, now: Date): ReportOutcome {
+  const { order, attempt, scan } = change.after;
+  if (attempt === null || attempt.kind === "refused" || order.digest !== next.digest) return NEED_REPORT;
+  const seen = attempt.kind === "stored" && scan !== null ? { ...scan, scannedAt: now } : scan;
+  change.after = { ...change.after, order: next, attempt: { ...attempt, receivedAt: now }, scan: seen };
   return STORED;
 }
 

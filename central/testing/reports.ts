@@ -23,6 +23,13 @@ export function enveloped(content: Uint8Array, bootId: string, sequence: bigint,
   return Buffer.concat([report, content]);
 }
 
+/** Says that the report of that digest still holds, as our agent does. */
+export function heartbeat(digest: Uint8Array, bootId: string, sequence: bigint): Uint8Array {
+  const cid = new BinaryWriter().tag(1, WireType.LengthDelimited).string("42").finish();
+  const content = new BinaryWriter().tag(1, WireType.LengthDelimited).bytes(cid);
+  return enveloped(content.tag(1004, WireType.LengthDelimited).bytes(digest).finish(), bootId, sequence);
+}
+
 export function digestOf(report: Uint8Array): Uint8Array {
   return scanReport(report).digest;
 }

@@ -1,15 +1,18 @@
 import { FormatError } from "../format-error.ts";
 import type { Inventory, InventoryPackage, MachineFacts, RepoidSource, ScanReason, ScanStatus } from "./inventory.ts";
-import { MAX_PACKAGES, scanReport } from "./scan-report.ts";
+import { MAX_PACKAGES, openReport } from "./scan-report.ts";
 import { WireCursor } from "./wire-cursor.ts";
 
 /**
  * Reads a report of either form, after scanReport has found it sound. Texts are shared between packages; text that is not UTF-8, and NUL, which databases refuse,
  * becomes U+FFFD rather than the loss of the whole guest. The maps are read, and the deprecated lists where a map is empty; the last of equal map keys counts.
- * Throws FormatError as scanReport does, and "too_large" past MAX_PACKAGES.
+ * Compressed content is unpacked.
+ * Throws FormatError as scanReport does, "too_large" past MAX_PACKAGES, and "malformed" for a heartbeat.
  */
-export function decodeReport(bytes: Uint8Array): Inventory {
-  const { form } = scanReport(bytes);
+export function decodeReport(sent: Uint8Array): Inventory {
+  const { scanned, bytes } = openReport(sent);
+  const { form, isHeartbeat } = scanned;
+  if (isHeartbeat) throw new FormatError("malformed", "a heartbeat says nothing of the guest but that it has not changed");
   const reader: Reader = { bytes, texts: new Map() };
   const whole: Range = { start: 0, stop: bytes.length };
   const report: Fields = form === "vm_report" ? lastOfEach(bytes, whole) : new Map([[1, whole]]);
@@ -32,8 +35,10 @@ export function decodeReport(bytes: Uint8Array): Inventory {
 const ACTIVATION = ["unspecified", "active", "inactive"] as const;
 const DNF_METADATA = ["unspecified", "available", "unavailable"] as const;
 const SCAN_STATES = [undefined, "ok", "partial", "failed"] as const;
-const ORIGINS = ["inferred", "dnf_history", "kickstart", "content_manifest", "inferred"] as const;
+const ORIGINS = ["inferred", "dnf_history", "kickstart", "content_manifest", "inferred", "yumdb"] as const;
 const MAX_REASONS = 100;
+/** Of an inferred origin; our agent states two. */
+const MAX_CANDIDATES = 8;
 
 /** Where a payload is in the report. */
 interface Range {
@@ -117,23 +122,40 @@ interface Origin {
   readonly repoidSource: RepoidSource;
 }
 
-function readOrigins(reader: Reader, report: Range): ReadonlyMap<string, Origin> {
-  const origins = new Map<string, Origin>();
+/** An origin as our agent states it; an inferred one may be one of several. */
+interface StatedOrigin extends Origin {
+  readonly candidates: InventoryPackage["repositories"];
+}
+
+function readOrigins(reader: Reader, report: Range): ReadonlyMap<string, StatedOrigin> {
+  const origins = new Map<string, StatedOrigin>();
   eachField(reader.bytes, report, (field, payload) => {
     if (field !== 1003) return;
     const origin = lastOfEach(reader.bytes, payload);
     const repoid = textAt(reader, origin.get(2));
-    if (repoid !== "")
-      origins.set(textAt(reader, origin.get(1)), { repoid, repoidSource: ORIGINS[numberAt(reader.bytes, origin.get(3))] ?? "inferred" });
+    if (repoid === "") return;
+    const id = textAt(reader, origin.get(1));
+    const repoidSource = ORIGINS[numberAt(reader.bytes, origin.get(3))] ?? "inferred";
+    const known = origins.get(id);
+    if (repoidSource !== "inferred") origins.set(id, { repoid, repoidSource, candidates: [] });
+    else if (known?.repoidSource !== "inferred") origins.set(id, { repoid, repoidSource, candidates: [{ repoid, cpe: "" }] });
+    else if (known.candidates.length < MAX_CANDIDATES && known.candidates.every((candidate) => candidate.repoid !== repoid))
+      origins.set(id, { ...known, candidates: [...known.candidates, { repoid, cpe: "" }] });
   });
   return origins;
 }
 
-function readPackages(reader: Reader, contents: Range | undefined, origins: ReadonlyMap<string, Origin>): readonly InventoryPackage[] {
+function readPackages(
+  reader: Reader,
+  contents: Range | undefined,
+  origins: ReadonlyMap<string, StatedOrigin>,
+): readonly InventoryPackage[] {
   const repositoriesOf = createRepositoryReader(reader, contents);
   return [...readTable(reader, contents, { map: 5, list: 1 })].map(([id, range]) => {
     const fields = lastOfEach(reader.bytes, range);
     const source = lastOfEach(reader.bytes, fields.get(7));
+    const { candidates, ...origin } = origins.get(id) ?? { ...hintedOrigin(reader, fields.get(9)), candidates: [] };
+    const attached = repositoriesOf(id);
     return {
       name: textAt(reader, fields.get(2)),
       evr: textAt(reader, fields.get(3)),
@@ -142,8 +164,8 @@ function readPackages(reader: Reader, contents: Range | undefined, origins: Read
       sourceName: textAt(reader, source.get(2)),
       sourceEvr: textAt(reader, source.get(3)),
       packageDb: textAt(reader, fields.get(8)),
-      ...(origins.get(id) ?? hintedOrigin(reader, fields.get(9))),
-      repositories: repositoriesOf(id),
+      ...origin,
+      repositories: candidates.length > 1 ? [...attached, ...candidates] : attached,
     };
   });
 }

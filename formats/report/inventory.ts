@@ -40,11 +40,14 @@ export interface InventoryPackage {
   readonly repoid: string;
   /** How the repoid is known; "none" with repoid "". */
   readonly repoidSource: RepoidSource;
-  /** CPEs (2.3 form) that the agent attached through its own repository map, with the repoid of each. */
+  /**
+   * CPEs (2.3 form) that the agent attached through its own repository map, with the repoid of each. Where the repoid is inferred, also every repoid that
+   * it may be, with cpe "".
+   */
   readonly repositories: readonly { readonly repoid: string; readonly cpe: string }[];
 }
 
-export type RepoidSource = "none" | "hint" | "dnf_history" | "kickstart" | "content_manifest" | "inferred";
+export type RepoidSource = "none" | "hint" | "dnf_history" | "kickstart" | "content_manifest" | "inferred" | "yumdb";
 
 export interface MachineFacts {
   readonly agentVersion: string;

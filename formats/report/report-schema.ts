@@ -14,6 +14,7 @@ export type MessageName = keyof typeof FIELDS;
 /** The messages of proto/virtualmachine/v1, proto/scanner/v4 and proto/guestscan/report/v1, as far as a report holds them; numbers are field numbers. */
 const FIELDS = {
   VMReport: {
+    text: [1004, 1005],
     once: { 1: "IndexReport", 2: "DiscoveredData", 1000: "Envelope", 1001: "ScanStatus", 1002: "Texts" },
     many: { 1003: "PackageOrigin" },
   },
@@ -42,9 +43,9 @@ const FIELDS = {
   Repository: { text: [1, 2, 3, 4, 5] },
   Environment: { text: [1, 2, 3, 4] },
   DiscoveredData: { text: [2], varint: [1, 3, 4] },
-  Envelope: { text: [1, 2, 5], varint: [3, 4] },
+  Envelope: { text: [1, 2, 5], varint: [3, 4, 6] },
   ScanStatus: { varint: [1], many: { 2: "Texts" } },
-  Texts: { text: [1, 2, 3, 4, 5] },
+  Texts: { text: [1, 2, 3, 4, 5, 6] },
   PackageOrigin: { text: [1, 2], varint: [3] },
 } as const satisfies Record<string, MessageFields>;
 

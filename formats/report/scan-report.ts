@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { FormatError } from "../format-error.ts";
+import { unpackContent } from "./compressed-content.ts";
 import { type MessageName, SHAPES } from "./report-schema.ts";
 import { WireCursor } from "./wire-cursor.ts";
 
@@ -9,8 +10,10 @@ export interface ScannedReport {
   readonly form: "index_report" | "vm_report";
   /** Decimal text; only the sender's claim. */
   readonly claimedCid: string;
-  /** 32 bytes: the envelope's SHA-256 of the content; without an envelope, the SHA-256 of the whole report. */
+  /** 32 bytes: the envelope's SHA-256 of the content; without an envelope, the SHA-256 of the whole report; of a heartbeat, the digest that it says still holds. */
   readonly digest: Uint8Array;
+  /** It says only that the guest still is as in the report of that digest. */
+  readonly isHeartbeat: boolean;
   /** From the envelope; "", 0n and "" without one. */
   readonly bootId: string;
   readonly sequence: bigint;
@@ -25,28 +28,70 @@ export const MAX_NESTING = 32;
 
 const MAX_LABEL_BYTES = 256; // boot id, agent version
 
+/** A report that is sound, and the bytes to read it from: those that were sent, or, where its content was compressed, envelope and content as they were before. */
+export interface OpenedReport {
+  readonly scanned: ScannedReport;
+  readonly bytes: Uint8Array;
+}
+
 /**
  * Checks that a report is whole and well formed without building anything from it: every declared length is filled, known fields have their wire type, lists are
- * bounded and, where our agent wrote an envelope, what follows it has the stated length and SHA-256. Linear in the bytes, constant in memory.
- * Throws FormatError: "truncated", "too_large" past MAX_PACKAGES, "malformed".
+ * bounded and, where our agent wrote an envelope, what follows it has the stated length and SHA-256. Linear in the bytes; constant in memory, but for a compressed
+ * report's content, of which MAX_CONTENT_BYTES are made at most.
+ * Throws FormatError: "truncated", "too_large" past MAX_PACKAGES or MAX_CONTENT_BYTES, "malformed".
  */
 export function scanReport(bytes: Uint8Array): ScannedReport {
+  return openReport(bytes).scanned;
+}
+
+/** As scanReport, which see. */
+export function openReport(bytes: Uint8Array): OpenedReport {
   if (bytes.length === 0) throw new FormatError("truncated", "the report is empty");
   const form = isBareIndexReport(bytes) ? "index_report" : "vm_report";
-  const found: Found = { cid: undefined, envelope: undefined };
-  scanMessage(new WireCursor(bytes), bytes.length, form === "vm_report" ? "VMReport" : "IndexReport", 0, found);
-  const claimedCid = cidText(found.cid === undefined ? bytes.subarray(0, 0) : bytes.subarray(...found.cid));
-  if (found.envelope === undefined) return { form, claimedCid, digest: sha256(bytes), bootId: "", sequence: 0n, agentVersion: "" };
+  const found = scanFields(bytes, form === "vm_report" ? "VMReport" : "IndexReport");
+  if (found.envelope === undefined) {
+    if (found.unchangedSince !== undefined || found.packed !== undefined)
+      throw new FormatError("malformed", "a heartbeat or a compressed report without an envelope");
+    const scanned = { form, claimedCid: claimedCid(bytes, found), digest: sha256(bytes), isHeartbeat: false } as const;
+    return { scanned: { ...scanned, bootId: "", sequence: 0n, agentVersion: "" }, bytes };
+  }
   const envelope = readEnvelope(bytes, found.envelope);
+  const { bootId, sequence, agentVersion } = envelope;
+  if (found.packed !== undefined) return openCompressed(bytes, envelope, found.envelope, found.packed);
   checkContent(bytes.subarray(found.envelope[1]), envelope);
-  return {
-    form,
-    claimedCid,
-    digest: envelope.sha256,
-    bootId: envelope.bootId,
-    sequence: envelope.sequence,
-    agentVersion: envelope.agentVersion,
-  };
+  const digest = found.unchangedSince === undefined ? envelope.sha256 : heartbeatDigest(bytes.subarray(...found.unchangedSince));
+  const isHeartbeat = found.unchangedSince !== undefined;
+  return { scanned: { form, claimedCid: claimedCid(bytes, found), digest, isHeartbeat, bootId, sequence, agentVersion }, bytes };
+}
+
+/** The envelope's length and digest are those of the content before it was compressed, so that equal states have equal digests either way. */
+function openCompressed(bytes: Uint8Array, envelope: Envelope, [, envelopeStop]: Range, [start, stop]: Range): OpenedReport {
+  const before = new WireCursor(bytes);
+  before.at = envelopeStop;
+  before.next(bytes.length);
+  if (before.start !== start || stop !== bytes.length)
+    throw new FormatError("malformed", "a compressed report has something beside its envelope and its content");
+  const content = unpackContent(bytes.subarray(start, stop), envelope.contentLength);
+  checkContent(content, envelope);
+  const found = scanFields(content, "VMReport");
+  if (found.envelope !== undefined || found.packed !== undefined || found.unchangedSince !== undefined)
+    throw new FormatError("malformed", "the compressed content is itself an envelope, compressed or a heartbeat");
+  const { sha256: digest, bootId, sequence, agentVersion } = envelope;
+  const scanned = {
+    form: "vm_report",
+    claimedCid: claimedCid(content, found),
+    digest,
+    isHeartbeat: false,
+    bootId,
+    sequence,
+    agentVersion,
+  } as const;
+  return { scanned, bytes: content };
+}
+
+function heartbeatDigest(digest: Uint8Array): Uint8Array {
+  if (digest.length !== 32) throw new FormatError("malformed", `a heartbeat names a digest of ${digest.length} bytes, not 32`);
+  return Uint8Array.from(digest);
 }
 
 type Range = readonly [start: number, stop: number];
@@ -54,6 +99,18 @@ type Range = readonly [start: number, stop: number];
 interface Found {
   cid: Range | undefined;
   envelope: Range | undefined;
+  unchangedSince: Range | undefined;
+  packed: Range | undefined;
+}
+
+function scanFields(bytes: Uint8Array, message: MessageName): Found {
+  const found: Found = { cid: undefined, envelope: undefined, unchangedSince: undefined, packed: undefined };
+  scanMessage(new WireCursor(bytes), bytes.length, message, 0, found);
+  return found;
+}
+
+function claimedCid(bytes: Uint8Array, { cid }: Found): string {
+  return cidText(cid === undefined ? bytes.subarray(0, 0) : bytes.subarray(...cid));
 }
 
 /**
@@ -81,6 +138,8 @@ function scanMessage(cursor: WireCursor, end: number, message: MessageName, dept
       );
     }
     if (message === "IndexReport" && field === 1) found.cid = [start, stop];
+    if (message === "VMReport" && field === 1004) found.unchangedSince = [start, stop];
+    if (message === "VMReport" && field === 1005) found.packed = [start, stop];
     if (shape.message === "") continue;
     if ((seen & shape.onceBit) !== 0) throw new FormatError("malformed", `${message} field ${field} comes twice, at byte ${at}`);
     seen |= shape.onceBit;

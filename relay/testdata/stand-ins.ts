@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createSecureServer, type ServerHttp2Session } from "node:http2";
 import { type AddressInfo, connect } from "node:net";
 import { readFileSync } from "node:fs";
+import { zstdCompressSync } from "node:zlib";
 import { join } from "node:path";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -27,11 +28,30 @@ export function upstreamReport(cid: number, packageName: string): Uint8Array {
 /** The same, in our agent's envelope. */
 export function agentReport(cid: number, packageName: string, order: { readonly bootId: string; readonly sequence: bigint }): Uint8Array {
   const content = upstreamReport(cid, packageName);
-  const envelope = toBinary(
-    EnvelopeSchema,
-    create(EnvelopeSchema, { ...order, agentVersion: "0.1.0", contentLength: BigInt(content.length), contentSha256: sha256(content) }),
-  );
-  return Buffer.concat([Buffer.from([0xc2, 0x3e, envelope.length]), envelope, content]); // tag of field 1000
+  return Buffer.concat([envelope(content, order), content]);
+}
+
+/** The same again, compressed. */
+export function compressedReport(cid: number, packageName: string): Uint8Array {
+  const content = upstreamReport(cid, packageName);
+  const packed = toBinary(VMReportSchema, create(VMReportSchema, { compressedContent: zstdCompressSync(content) }));
+  return Buffer.concat([envelope(content, { bootId: "boot", sequence: 1n }), packed]);
+}
+
+/** Says that the report of that digest still holds. */
+export function heartbeat(cid: number, digest: Uint8Array): Uint8Array {
+  const content = toBinary(VMReportSchema, create(VMReportSchema, { indexReport: { vsockCid: String(cid) }, unchangedSince: digest }));
+  return Buffer.concat([envelope(content, { bootId: "boot", sequence: 2n }), content]);
+}
+
+function envelope(content: Uint8Array, order: { readonly bootId: string; readonly sequence: bigint }): Uint8Array {
+  const envelope = create(EnvelopeSchema, {
+    ...order,
+    agentVersion: "0.1.0",
+    contentLength: BigInt(content.length),
+    contentSha256: sha256(content),
+  });
+  return toBinary(VMReportSchema, create(VMReportSchema, { envelope }));
 }
 
 export function sha256(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -127,7 +147,7 @@ export async function startScriptedSensor(certsDir: string, script: Script, port
               stream.ended = true;
               changed();
             });
-          yield create(ForwardResponseSchema, { message: { case: "hello", value: { sensorVersion: "scripted" } } });
+          yield create(ForwardResponseSchema, { message: { case: "hello", value: { sensorVersion: "scripted", capabilities: ["heartbeat", "zstd"] } } });
           while (!stream.ended) {
             const change = nextChange();
             for (let response = queue.shift(); response !== undefined; response = queue.shift()) yield response;

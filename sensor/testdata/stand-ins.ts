@@ -132,6 +132,8 @@ function describeRequest({ message }: ConnectRequest): string {
 export interface TestRelay {
   readonly journal: Journal;
   report(cid: number, text: string, order?: { readonly bootId: string; readonly sequence: bigint }): void;
+  /** Says that the report of that text still holds. */
+  heartbeat(cid: number, text: string): void;
   digest(cid: number, text: string): void;
   /** Resolves to the error that ended the stream, null where there is none. */
   readonly ended: Promise<unknown>;
@@ -175,6 +177,11 @@ export function connectRelay(port: number, certsDir: string): TestRelay {
     report(cid, content, order) {
       const report = Uint8Array.from(Buffer.from(content));
       push({ message: { case: "report", value: { cid, digest: sha256(report), receivedAtMs: 1n, report, ...order } } });
+    },
+    heartbeat(cid, content) {
+      const report = Uint8Array.from(Buffer.from("unchanged"));
+      const digest = sha256(Buffer.from(content));
+      push({ message: { case: "report", value: { cid, digest, receivedAtMs: 1n, report, heartbeat: true } } });
     },
     digest: (cid, content) => push({ message: { case: "digests", value: { digests: [{ cid, digest: sha256(Buffer.from(content)) }] } } }),
     close() {
