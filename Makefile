@@ -22,6 +22,10 @@ bench: build
 fuzz: dist/.installed
 	@node bench/fuzz/main.ts $(ARGS)
 
+# Real guests on real vsock, in virtual machines of its own; `ARGS=--smoke` with two of them.
+lab: build
+	@LAB=$(if $(findstring --smoke,$(ARGS)),smoke,full) vitest run e2e/vsock
+
 lint: dist/.installed
 	@node .ci/test.ts --only static
 

@@ -7,6 +7,7 @@ import { StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/gue
 import { CID_HOST, connectVsock, loadAddon, readLocalCid } from "@guestscan/vsock/vsock";
 import {
   type AgentNote,
+  type ApartNote,
   CONTROL_PORT,
   type ControlAnswer,
   type ControlRequest,
@@ -30,15 +31,22 @@ console.log(JSON.stringify(await report()));
 
 async function report(): Promise<GuestNote> {
   const before = new Set(listWritable());
-  const nobodyListens = await runAgentOnSmallRoot(["--address", `vsock:${CID_HOST}:${SILENT_PORT}`]);
   const fallback = await runAgent([]);
   await ask({ ask: "spool", relay: "first", label: "fallback" });
   const own = relabelReport(realReport, cid);
   const realBytes = await send(own);
   const forgedBytes = await send(relabelReport(realReport, FOREIGN_CID));
-  const forgedByAgent = await runAsForger();
   const cutBytes = await send(own.subarray(0, own.length >> 1));
   await ask({ ask: "spool", relay: "first", label: "real" });
+  const apart = process.env["LAB_INDEX"] === "0" ? await reportApart(own) : null;
+  const leftOver = listWritable().filter((path) => !before.has(path));
+  const control = await ask({ ask: "done" });
+  return { cid, fallback, realBytes, forgedBytes, cutBytes, apart, control, leftOver };
+}
+
+async function reportApart(own: Uint8Array): Promise<ApartNote> {
+  const nobodyListens = await runAgentOnSmallRoot(["--address", `vsock:${CID_HOST}:${SILENT_PORT}`]);
+  const forgedByAgent = await runAsForger();
   const largeBytes = await send(padReport(own, 3 << 20));
   await ask({ ask: "spool", relay: "first", label: "large" });
   const tooLargeBytes = await send(padReport(own, 5 << 20));
@@ -47,14 +55,8 @@ async function report(): Promise<GuestNote> {
   chmodSync("/dev/vsock", 0o666); // as udev has it
   const unprivileged = await runAgentOnSmallRoot(["--port", String(RELAY_PORT)], UNPRIVILEGED_ID);
   await ask({ ask: "second-relay" });
-  const both = await runAgent([]);
-  await ask({ ask: "spool", relay: "second", label: "both" });
-  const leftOver = listWritable().filter((path) => !before.has(path));
-  const control = await ask({ ask: "done" });
-  return {
-    ...{ cid, nobodyListens, fallback, realBytes, forgedBytes, forgedByAgent, cutBytes },
-    ...{ largeBytes, tooLargeBytes, shutOut, unprivileged, both, control, leftOver },
-  };
+  const both = await runAgentOnSmallRoot([]);
+  return { nobodyListens, forgedByAgent, largeBytes, tooLargeBytes, shutOut, unprivileged, both };
 }
 
 function runAgent(args: readonly string[]): Promise<AgentNote> {

@@ -61,11 +61,11 @@ guests_running() {
   while [ $k -lt $LAB_GUESTS ]; do [ -d /proc/$(cat /run/qemu$k.pid) ] && return 0; k=$((k + 1)); done
   return 1
 }
-# When either side is done, the other has ten seconds more.
-left=100
+# When either side is done, the other has ten seconds more. Looking takes time from the guests: not too often.
+left=20
 while [ $left -gt 0 ] && { guests_running || [ ! -e /run/node.rc ]; }; do
   { guests_running && [ ! -e /run/node.rc ]; } || left=$((left - 1))
-  sleep 0.1
+  sleep 0.5
 done
 note verdict
 verdict=0

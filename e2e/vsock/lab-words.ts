@@ -7,7 +7,7 @@ export const SILENT_PORT = 819;
 
 export type RelayName = "first" | "second";
 
-/** What a guest may ask of the node. "spool": to note what that relay keeps of it. "second-relay": to start one, which hears on 1024. */
+/** What a guest may ask of the node. "spool": to note what that relay keeps of it. "second-relay": to start one, which hears on 1024, when all other guests are done. */
 export type ControlRequest =
   | { readonly ask: "spool"; readonly relay: RelayName; readonly label: string }
   | { readonly ask: "second-relay" }
@@ -50,13 +50,21 @@ export type SentNote = string;
 
 export interface GuestNote {
   readonly cid: number;
-  readonly nobodyListens: AgentNote;
   /** Without --port, while only 818 is heard. */
   readonly fallback: AgentNote;
   readonly realBytes: SentNote;
   readonly forgedBytes: SentNote;
-  readonly forgedByAgent: AgentNote;
   readonly cutBytes: SentNote;
+  /** What does not depend on the packages: by the first guest alone, as it takes half a minute. */
+  readonly apart: ApartNote | null;
+  readonly control: ControlAnswer;
+  /** Files in the folders that the agent may write to, which were not there before it ran. */
+  readonly leftOver: readonly string[];
+}
+
+export interface ApartNote {
+  readonly nobodyListens: AgentNote;
+  readonly forgedByAgent: AgentNote;
   readonly largeBytes: SentNote;
   readonly tooLargeBytes: SentNote;
   /** By a user without privileges, first where /dev/vsock is root's alone. */
@@ -64,7 +72,4 @@ export interface GuestNote {
   readonly unprivileged: AgentNote;
   /** Without --port, while both ports are heard. */
   readonly both: AgentNote;
-  readonly control: ControlAnswer;
-  /** Files in the folders that the agent may write to, which were not there before it ran. */
-  readonly leftOver: readonly string[];
 }

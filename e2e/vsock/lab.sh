@@ -8,9 +8,9 @@
 #    --node DIR --node-cmd CMD       what L1 has at /payload (read-only), and what it runs there
 #    --guest DIR --guest-cmd CMD     the same of every guest
 #    --guests N (1) --cid-base C (42)   guests get CID C to C+N-1
-#    --guest-mem MB (384) --node-mem MB (2048)
+#    --guest-mem MB (512) --node-mem MB (2048)
 #    --timeout S (180)               of the whole lab; exit status 124
-#    --guest-timeout S (120)         of one guest's command
+#    --guest-timeout S (150)         of one guest's command
 #    --out DIR                       node.log guestN.log guestN.console l1.console result.txt timeline.txt
 # Exit status: of the first command that failed; 97 no verdict, 98 the node's command did not end, 99 a guest did not end. These and 124 may pass on a second try.
 # In every machine: LAB_ROLE=node|guest, LAB_GUESTS, LAB_CID_BASE; in guests LAB_INDEX, LAB_CID. /tmp, /run, /var and /state are in memory.
@@ -124,7 +124,7 @@ build() { # sets $base
 }
 
 run() {
-  local node_dir="" node_cmd="exit 0" guest_dir="" guest_cmd="exit 0" guests=1 cid=42 guest_mem=384 node_mem=2048 timeout=180 guest_timeout=120 out=""
+  local node_dir="" node_cmd="exit 0" guest_dir="" guest_cmd="exit 0" guests=1 cid=42 guest_mem=512 node_mem=2048 timeout=180 guest_timeout=150 out=""
   while [ $# -gt 1 ]; do
     case $1 in
       --node) node_dir=$2 ;; --node-cmd) node_cmd=$2 ;; --guest) guest_dir=$2 ;; --guest-cmd) guest_cmd=$2 ;;

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { build } from "esbuild";
@@ -34,15 +34,14 @@ export async function missingPackages(): Promise<readonly string[]> {
 
 /** Boots a node and a guest for each root of testdata/rpm-roots, and runs the built relay and agent in them. Rejects when a program failed there, with its output. */
 export async function runLab(roots: readonly string[]): Promise<LabResult> {
-  mkdirSync(CACHE, { recursive: true });
-  const work = mkdtempSync(join(CACHE, "run-"));
+  const [node, guest, out] = ["node", "guest", "out"].map((name) => join(CACHE, "run", name)) as [string, string, string];
+  rmSync(join(CACHE, "run"), { recursive: true, force: true });
   try {
-    await makeNodePayload(join(work, "node"));
-    await makeGuestPayload(join(work, "guest"), roots);
-    const out = join(work, "out");
-    const args = ["run", "--node", join(work, "node"), "--node-cmd", "exec node program.mjs", "--guest", join(work, "guest")];
+    await makeNodePayload(node);
+    await makeGuestPayload(guest, roots);
+    const args = ["run", "--node", node, "--node-cmd", "exec node program.mjs", "--guest", guest];
     args.push("--guest-cmd", "exec node program.mjs", "--guests", String(roots.length), "--cid-base", String(CID_BASE));
-    args.push("--node-mem", String(1024 + 448 * roots.length), "--timeout", String(TIMEOUT_S), "--out", out);
+    args.push("--node-mem", String(1024 + 640 * roots.length), "--timeout", String(TIMEOUT_S), "--out", out);
     let status = await runScript(args);
     if (TRY_AGAIN.has(status)) status = await runScript(args);
     const said = (name: string): string => (existsSync(join(out, name)) ? readFileSync(join(out, name), "utf8") : "");
@@ -51,11 +50,10 @@ export async function runLab(roots: readonly string[]): Promise<LabResult> {
       const all = [...logs, "result.txt", "l1.console", "qemu.log"].map((name) => `--- ${name}\n${said(name)}`);
       throw new Error(`the lab ended with exit status ${status}\n${all.join("\n")}`);
     }
-    console.log(said("timeline.txt"));
-    const [node, ...guests] = logs.map((name) => JSON.parse(said(name)) as unknown);
-    return { node: node as NodeNote, guests: guests as readonly GuestNote[] };
+    const [nodeNote, ...guestNotes] = logs.map((name) => JSON.parse(said(name)) as unknown);
+    return { node: nodeNote as NodeNote, guests: guestNotes as readonly GuestNote[] };
   } finally {
-    rmSync(work, { recursive: true });
+    for (const payload of [node, guest]) rmSync(payload, { recursive: true, force: true }); // the logs stay
   }
 }
 

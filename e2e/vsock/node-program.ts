@@ -18,32 +18,39 @@ interface Relay {
 
 const relays = new Map<RelayName, Promise<Relay>>();
 const notes: SpoolNote[] = [];
-/** The second relay starts when every guest has asked for it: before, each must find 1024 silent. */
-const { promise: allHaveAsked, resolve: resolveAllHaveAsked } = Promise.withResolvers<void>();
-const asked = new Set<number>();
+/** The second relay starts when only the guest is left that asked for it: the others must find 1024 silent. */
+const { promise: onlyOneIsLeft, resolve: resolveOnlyOneIsLeft } = Promise.withResolvers<void>();
 const unfinished = new Set(Array.from({ length: Number(process.env["LAB_GUESTS"]) }, (_, k) => Number(process.env["LAB_CID_BASE"]) + k));
 
-const deadline = setTimeout(() => end(new Error(`guests ${[...unfinished].join(", ")} are not done after ${DEADLINE_MS} ms`)), DEADLINE_MS);
+if (unfinished.size === 1) resolveOnlyOneIsLeft();
+const deadline = setTimeout(
+  () => void end(new Error(`guests ${[...unfinished].join(", ")} are not done after ${DEADLINE_MS} ms`)),
+  DEADLINE_MS,
+);
 await relay("first", ["--port", "818"]);
 const listener = listenVsock(
   loadAddon("/payload/lib/vsock.node"),
   { cid: CID_ANY, port: CONTROL_PORT },
   (socket, peer) => void serve(socket, peer).catch(end),
-  end,
+  (error) => void end(error),
 );
 writeFileSync("/run/ready", "");
 
 async function serve(socket: Socket, peer: VsockAddress): Promise<void> {
   const request = (await json(socket)) as ControlRequest;
   if (request.ask === "second-relay") {
-    if (asked.add(peer.cid).size === unfinished.size) resolveAllHaveAsked();
-    await allHaveAsked;
+    await onlyOneIsLeft;
     await relay("second", []);
   }
   if (request.ask === "spool") note(request.relay, request.label, peer.cid);
   socket.end(JSON.stringify(peer));
   await once(socket, "close");
-  if (request.ask === "done") unfinished.delete(peer.cid);
+  if (request.ask === "done") await leave(peer.cid);
+}
+
+async function leave(cid: number): Promise<void> {
+  unfinished.delete(cid);
+  if (unfinished.size === 1) resolveOnlyOneIsLeft();
   if (unfinished.size === 0) await stop();
 }
 
@@ -87,7 +94,10 @@ async function stop(): Promise<void> {
   clearTimeout(deadline);
 }
 
-function end(error: unknown): void {
-  console.error(error);
-  for (const started of relays.values()) void started.then(({ log }) => console.error(log())).finally(() => process.exit(1));
+/** With the relays' logs. */
+async function end(failure: unknown): Promise<never> {
+  console.error(failure);
+  const started = await Promise.allSettled(relays.values());
+  for (const result of started) if (result.status === "fulfilled") console.error(result.value.log());
+  process.exit(1);
 }
