@@ -70,7 +70,7 @@ function errnoOf(error: unknown): string | undefined {
 
 /** As Node's http.Agent chooses it: by scheme, unless NO_PROXY names the host, ".domain" or "*.domain" of it, or "*". */
 function proxyOf({ protocol, hostname, host }: URL, environment: NodeJS.ProcessEnv): string | undefined {
-  const value = (name: string): string => environment[name.toLowerCase()] ?? environment[name.toUpperCase()] ?? "";
+  const value = (name: string): string => environment[name.toLowerCase()] || environment[name.toUpperCase()] || "";
   const proxy = value(protocol === "https:" ? "https_proxy" : "http_proxy");
   if (proxy === "") return undefined;
   const exempt = value("no_proxy")
