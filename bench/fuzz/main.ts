@@ -8,6 +8,7 @@ import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
+import { build } from "esbuild";
 import { TARGETS, type TargetName } from "./targets.ts";
 
 /** The longest first, so that both workers end together. */
@@ -47,6 +48,8 @@ const folder = mkdtempSync(join(tmpdir(), "guestscan-fuzz-"));
 const only = new Set(values.only.split(",").filter((name) => name !== ""));
 const queue = (Object.keys(EXECUTIONS) as TargetName[]).filter((name) => only.size === 0 || only.has(name));
 for (const name of queue) writeSeeds(name);
+const worker = join(folder, "worker.cjs");
+await bundleWorker();
 console.log(
   `${"reader".padEnd(12)}${"executions".padStart(11)}${"outcomes".padStart(10)}${"slowest ms".padStart(12)}${"peak MB".padStart(9)}${"s".padStart(7)}`,
 );
@@ -54,6 +57,23 @@ const ends = await Promise.all(Array.from({ length: WORKERS }, work));
 const isSound = ends.every((end) => end);
 if (isSound) rmSync(folder, { recursive: true });
 process.exitCode = isSound ? 0 : 1;
+
+/** As the agent is bundled, so that neither types nor the compiler take memory. */
+async function bundleWorker(): Promise<void> {
+  const entry = join(import.meta.dirname, "worker.ts");
+  const define = { "import.meta.dirname": "__dirname" };
+  await build({
+    entryPoints: [entry],
+    outfile: worker,
+    bundle: true,
+    minify: true,
+    keepNames: true,
+    platform: "node",
+    format: "cjs",
+    target: "node24",
+    define,
+  });
+}
 
 function writeSeeds(name: TargetName): void {
   mkdirSync(join(folder, name));
@@ -70,13 +90,9 @@ async function work(): Promise<boolean> {
 async function fuzz(name: TargetName): Promise<boolean> {
   const executions = values.smoke ? EXECUTIONS[name] * SMOKE_SHARE : EXECUTIONS[name];
   const startedAt = performance.now();
-  const child = spawn(
-    process.execPath,
-    [...NODE_OPTIONS, join(import.meta.dirname, "worker.ts"), folder, name, String(executions), values.seed],
-    {
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
+  const child = spawn(process.execPath, [...NODE_OPTIONS, worker, folder, name, String(executions), values.seed], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   if (child.pid !== undefined) setPriority(child.pid, 10);
   let last: WorkerLine = { target: name, executions: 0 };
   let hung = false;

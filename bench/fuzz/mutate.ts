@@ -27,54 +27,67 @@ const NUMBERS = [
 ];
 const MAX_CHANGES = 6;
 
-/** A changed copy of `input`, at most `maxBytes` long; `other` lends it parts. */
-export function mutate(input: Buffer, other: Buffer, random: Random, maxBytes: number): Buffer {
-  let bytes: Buffer = Buffer.from(input);
-  for (let changes = 1 + random(MAX_CHANGES); changes > 0 && bytes.length > 0; changes--) bytes = change(bytes, other, random);
-  return bytes.subarray(0, maxBytes);
+/** Changes copies of inputs in one buffer, so that the memory that is measured is the reader's. */
+export type Mutate = (input: Buffer, other: Buffer) => Buffer;
+
+/** `other` lends parts. What is returned, at most `maxBytes` long, is valid until the next call. */
+export function createMutate(random: Random, maxBytes: number): Mutate {
+  const memory = Buffer.alloc(maxBytes);
+  return (input, other) => {
+    let length = input.copy(memory);
+    for (let changes = 1 + random(MAX_CHANGES); changes > 0 && length > 0; changes--) length = change(memory, length, other, random);
+    return memory.subarray(0, length);
+  };
 }
 
-function change(bytes: Buffer, other: Buffer, random: Random): Buffer {
-  const at = random(bytes.length);
-  const length = Math.min(1 + random(random(8) === 0 ? 4096 : 16), bytes.length - at);
+/** Returns the new length. */
+function change(memory: Buffer, length: number, other: Buffer, random: Random): number {
+  const at = random(length);
+  const part = Math.min(1 + random(random(8) === 0 ? 4096 : 16), length - at);
   switch (random(10)) {
     case 0:
-      bytes[at] = (bytes[at] ?? 0) ^ (1 << random(8));
-      return bytes;
+      memory[at] = (memory[at] ?? 0) ^ (1 << random(8));
+      return length;
     case 1:
-      bytes[at] = random(256);
-      return bytes;
+      memory[at] = random(256);
+      return length;
     case 2:
-      bytes[at] = ((bytes[at] ?? 0) + (random(2) === 0 ? 1 : 255)) & 255;
-      return bytes;
+      memory[at] = ((memory[at] ?? 0) + (random(2) === 0 ? 1 : 255)) & 255;
+      return length;
     case 3:
     case 4:
-      return writeNumber(bytes, at, random);
+      writeNumber(memory.subarray(0, length), at, random);
+      return length;
     case 5:
-      return bytes.fill(random(2) === 0 ? 0 : random(256), at, at + length);
-    case 6:
-      return bytes.copyWithin(at, random(bytes.length), random(bytes.length) + length);
+      memory.fill(random(2) === 0 ? 0 : random(256), at, at + part);
+      return length;
+    case 6: {
+      const from = random(length);
+      memory.copyWithin(at, from, Math.min(length, from + part));
+      return Math.min(memory.length, Math.max(length, at + Math.min(part, length - from)));
+    }
     case 7:
-      return random(16) === 0 ? bytes.subarray(0, at) : Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + length)]);
+      if (random(16) === 0) return at;
+      memory.copyWithin(at, at + part, length);
+      return length - part;
     case 8:
-      return Buffer.concat([bytes.subarray(0, at + length), bytes.subarray(at)]);
+      memory.copyWithin(at + part, at, length);
+      return Math.min(memory.length, length + part);
     default: {
-      if (other.length === 0) return bytes;
-      const from = random(other.length);
-      other.copy(bytes, at, from, from + length);
-      return bytes;
+      const from = random(other.length + 1);
+      other.copy(memory, at, from, from + part);
+      return Math.min(memory.length, Math.max(length, at + Math.min(part, other.length - from)));
     }
   }
 }
 
 /** One of the numbers, or one near what is there, in either byte order. */
-function writeNumber(bytes: Buffer, at: number, random: Random): Buffer {
+function writeNumber(bytes: Buffer, at: number, random: Random): void {
   const size = random(2) === 0 ? 2 : 4;
-  if (at + size > bytes.length) return bytes;
+  if (at + size > bytes.length) return;
   const isLittle = random(2) === 0;
   const present = isLittle ? bytes.readUIntLE(at, size) : bytes.readUIntBE(at, size);
   const value = (random(3) === 0 ? present + random(33) - 16 + 2 ** 32 : (NUMBERS[random(NUMBERS.length)] ?? 0)) % 2 ** (8 * size);
   if (isLittle) bytes.writeUIntLE(value, at, size);
   else bytes.writeUIntBE(value, at, size);
-  return bytes;
 }

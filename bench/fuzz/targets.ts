@@ -28,7 +28,7 @@ export interface FuzzTarget {
 
 export type TargetName = "header" | "bdb" | "ndb" | "sqlite" | "wal" | "history" | "os-release" | "manifest" | "map";
 
-const DATABASE_BYTES = 256 * 1024;
+const DATABASE_BYTES = 160 * 1024;
 const TEXT_BYTES = 16 * 1024;
 
 export const TARGETS: Readonly<Record<TargetName, FuzzTarget>> = {
@@ -198,7 +198,7 @@ function outcomeOf(work: () => string): string {
     return work();
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    return `${error.code} ${error.message.slice(0, 200).replace(/".*"|[0-9a-f]{6,}|\d+/g, "#")}`;
+    return `${error.code} ${error.message.slice(0, 60).replace(/".*"|[0-9a-f]{6,}|\d+|JSON: .*/g, "#")}`;
   }
 }
 
