@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { machine, release } from "node:os";
 import { MAX_OS_RELEASE_BYTES, parseOsRelease } from "@guestscan/formats/os-release";
 import { HostFileError } from "./host-file-error.ts";
@@ -15,6 +16,8 @@ export interface Discovery {
   /** PRETTY_NAME and CPE_NAME of os-release. */
   readonly osName: string;
   readonly osCpe: string;
+  /** 64 hexadecimal digits, "" where the machine has no id. */
+  readonly machineIdHash: string;
 }
 
 /** What is unreadable counts as not there: it is no reason to send less. */
@@ -30,7 +33,17 @@ export function discover(files: HostFiles): Discovery {
     dnfMetadata: discoverDnfMetadata(files),
     osName: osRelease.get("PRETTY_NAME") ?? "",
     osCpe: osRelease.get("CPE_NAME") ?? "",
+    machineIdHash: hashMachineId(files),
   };
+}
+
+const MAX_MACHINE_ID_BYTES = 64;
+
+/** machine-id(5) wants it kept secret: what leaves the machine is a keyed hash of it, as sd_id128_get_machine_app_specific(3) makes one. */
+function hashMachineId(files: HostFiles): string {
+  const text = new TextDecoder().decode(orUndefined(() => files.read("etc/machine-id", MAX_MACHINE_ID_BYTES))).trim();
+  if (!/^[0-9a-f]{32}$/.test(text)) return ""; // "uninitialized" in images
+  return createHmac("sha256", Buffer.from(text, "hex")).update("guestscan machine").digest("hex");
 }
 
 /** Of the machine that this program runs on. */

@@ -1,5 +1,6 @@
 import { type ContentManifest, MAX_CONTENT_MANIFEST_BYTES, parseContentManifest } from "@guestscan/formats/content-manifest";
 import { type DnfHistory, nevraKey, readHistory } from "@guestscan/formats/dnf/history";
+import { inferRepositories } from "@guestscan/formats/dnf/infer-repositories";
 import { mediaRepository, type Release } from "@guestscan/formats/dnf/media-repository";
 import { FormatError } from "@guestscan/formats/format-error";
 import type { DatabaseFiles } from "@guestscan/formats/rpm/database";
@@ -7,6 +8,7 @@ import { countDamage, type DamageCount, describeDamage } from "./damage.ts";
 import { findHotJournal } from "./find-hot-journal.ts";
 import { HostFileError } from "./host-file-error.ts";
 import type { HostFile, HostFiles } from "./host-files.ts";
+import { readYumdb } from "./read-yumdb.ts";
 import type { ScanReason } from "./scan-status.ts";
 import type { ScannedPackage } from "./scanned-package.ts";
 
@@ -16,27 +18,32 @@ export interface HostRepositories {
   readonly repoids: readonly string[];
   /** By nevraKey: the repoid that upstream reports. */
   readonly hints: ReadonlyMap<string, string>;
-  /** By nevraKey: the repoid that a package was really installed from, and what says so. */
+  /** By nevraKey: where a package was really installed from, and what says so. */
   readonly origins: ReadonlyMap<string, PackageOrigin>;
   readonly reasons: readonly ScanReason[];
 }
 
 export interface PackageOrigin {
-  readonly repoid: string;
-  /** "media": what dnf recorded names installation media or a compose; the repoid is what the subscription calls it. */
-  readonly source: "dnf_history" | "media" | "content_manifest";
+  /** One; where it is inferred, each that it may be. */
+  readonly repoids: readonly string[];
+  /**
+   * "media": what dnf recorded names installation media or a compose; the repoid is what the subscription calls it. "inferred": nothing recorded it,
+   * but it is a package of RHEL by its vendor, key and release.
+   */
+  readonly source: "dnf_history" | "yumdb" | "media" | "content_manifest" | "inferred";
 }
 
 /**
  * As claircore v1.5.54: a content manifest that does not say "from_dnf_hint" wins over the dnf history, of which the newer kind that is there counts,
- * without its write-ahead log. Origins go beyond: both histories, with their logs, as far as the manifest does not say otherwise.
+ * without its write-ahead log. Origins go beyond: both histories, with their logs, and yum's database, as far as the manifest does not say otherwise;
+ * then what can be inferred.
  */
 export function readRepositories(files: HostFiles, packages: readonly ScannedPackage[], release: Release): HostRepositories {
   const reasons: ScanReason[] = [];
   const installed = new Set(packages.map(({ name, evr, arch }) => nevraKey(name, evr, arch)));
   const manifest = readManifest(files, reasons);
   const histories = HISTORY_PATHS.flatMap((path) => readHistoryFile(files, path, installed, reasons) ?? []);
-  const origins = mergeOrigins(installed, histories, manifest, release);
+  const origins = mergeOrigins(packages, { histories, yumdb: readYumRepoids(files, packages, reasons), manifest }, release);
   if (manifest !== undefined && !manifest.fromDnfHint) return { repoids: manifest.contentSets, hints: new Map(), origins, reasons };
   const upstream = histories[0]?.withoutLog;
   const hints = [...(upstream?.origins ?? [])].flatMap(([key, { lastRecorded }]) =>
@@ -102,32 +109,62 @@ function readHistoryFile(files: HostFiles, path: string, installed: ReadonlySet<
   }
 }
 
+function readYumRepoids(files: HostFiles, packages: readonly ScannedPackage[], reasons: ScanReason[]): ReadonlyMap<number, string> {
+  try {
+    return readYumdb(files, packages);
+  } catch (error) {
+    reasons.push({ code: "unreadable_yumdb", detail: messageOf(error), path: "var/lib/yum/yumdb" });
+    return new Map();
+  }
+}
+
+interface Records {
+  readonly histories: readonly HistoryFile[];
+  /** By the place of the package. */
+  readonly yumdb: ReadonlyMap<number, string>;
+  readonly manifest: ContentManifest | undefined;
+}
+
 /**
- * A manifest that wins over the history lists the repositories that there are: it outweighs what the history says of any other, and names the
+ * A manifest that wins over the history lists the repositories that there are: it outweighs what is recorded or inferred of any other, and names the
  * repository of a package itself when it has no other.
  */
 function mergeOrigins(
-  installed: ReadonlySet<string>,
-  histories: readonly HistoryFile[],
-  manifest: ContentManifest | undefined,
+  packages: readonly ScannedPackage[],
+  { histories, yumdb, manifest }: Records,
   release: Release,
 ): ReadonlyMap<string, PackageOrigin> {
   const sets = manifest === undefined || manifest.fromDnfHint ? undefined : new Set(manifest.contentSets);
+  const isThere = (repoid: string): boolean => sets === undefined || sets.has(repoid);
   const [onlySet] = sets?.size === 1 ? sets : [];
   const origins = new Map<string, PackageOrigin>();
-  for (const key of installed) {
-    const origin = histories.map((history) => originOf(history, key, release)).find((found) => found !== undefined);
-    if (origin !== undefined && (sets === undefined || sets.has(origin.repoid))) origins.set(key, origin);
-    else if (onlySet !== undefined) origins.set(key, { repoid: onlySet, source: "content_manifest" });
+  for (const [place, scanned] of packages.entries()) {
+    const key = nevraKey(scanned.name, scanned.evr, scanned.arch);
+    const recorded =
+      histories.map((history) => originOf(installedFrom(history, key), "dnf_history", release)).find((found) => found !== undefined) ??
+      originOf(yumdb.get(place), "yumdb", release);
+    if (recorded !== undefined && recorded.repoids.every(isThere)) origins.set(key, recorded);
+    else if (onlySet !== undefined) origins.set(key, { repoids: [onlySet], source: "content_manifest" });
+    else if (recorded === undefined) {
+      const repoids = inferRepositories({ ...scanned, release: releaseOf(scanned.evr) }, release).filter(isThere);
+      if (repoids.length > 0) origins.set(key, { repoids, source: "inferred" });
+    }
   }
   return origins;
 }
 
-function originOf({ withLog }: HistoryFile, key: string, release: Release): PackageOrigin | undefined {
-  const recorded = withLog?.origins.get(key)?.installedFrom ?? "";
-  if (recorded === "" || recorded === INSTALLED) return undefined;
+function installedFrom({ withLog }: HistoryFile, key: string): string | undefined {
+  return withLog?.origins.get(key)?.installedFrom;
+}
+
+function originOf(recorded: string | undefined, source: "dnf_history" | "yumdb", release: Release): PackageOrigin | undefined {
+  if (recorded === undefined || recorded === "" || recorded === INSTALLED) return undefined;
   const media = mediaRepository(recorded, release);
-  return media === undefined ? { repoid: recorded, source: "dnf_history" } : { repoid: media, source: "media" };
+  return media === undefined ? { repoids: [recorded], source } : { repoids: [media], source: "media" };
+}
+
+function releaseOf(evr: string): string {
+  return evr.slice(evr.lastIndexOf("-") + 1);
 }
 
 /** dnf's name for "was installed already", which tells nothing. */

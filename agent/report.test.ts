@@ -10,7 +10,7 @@ import { scanHost } from "./scan.ts";
 
 const scan = await scanHost({ hostPath: unpackRoot("sc-bdb-epoch"), vsockCid: "42", agentVersion: "1" });
 const encode = (identity: Partial<ReportIdentity> = {}) =>
-  encodeReport(scan, { agentVersion: "1", bootId: "boot", sequence: 7n, ...identity });
+  encodeReport(scan, { agentVersion: "1", bootId: "boot", bootTime: 1_795_570_076n, sequence: 7n, ...identity });
 
 /** As a host reads a report: the envelope, the first field, and the bytes after it. */
 function split(bytes: Uint8Array): { readonly envelope: Envelope; readonly content: Uint8Array } {
@@ -31,6 +31,7 @@ test("the envelope comes first and states what follows", () => {
     $typeName: undefined,
     agentVersion: "1",
     bootId: "boot",
+    bootTime: 1_795_570_076n,
     sequence: 7n,
     contentLength: BigInt(content.length),
     contentSha256: digest,

@@ -9,6 +9,8 @@ import type { HostScan } from "./scan.ts";
 export interface ReportIdentity {
   readonly agentVersion: string;
   readonly bootId: string;
+  /** Seconds since 1970; 0 (the default) where another machine's files were scanned. No part of the content: a clock may be set, and equal states stay equal. */
+  readonly bootTime?: bigint;
   readonly sequence: bigint;
 }
 
@@ -22,13 +24,14 @@ export interface EncodedReport {
 }
 
 /** Encodes a scan for the wire. The envelope comes first and states the length and digest of every byte after it, so that a cut report is told from a whole one. */
-export function encodeReport(scan: HostScan, { agentVersion, bootId, sequence }: ReportIdentity): EncodedReport {
+export function encodeReport(scan: HostScan, { agentVersion, bootId, bootTime = 0n, sequence }: ReportIdentity): EncodedReport {
   const report = create(VMReportSchema, scan.content);
   const content = toBinary(VMReportSchema, report);
   const digest = createHash("sha256").update(content).digest();
   const envelope: Envelope = create(EnvelopeSchema, {
     agentVersion,
     bootId,
+    bootTime,
     sequence,
     contentLength: BigInt(content.length),
     contentSha256: digest,

@@ -22,6 +22,7 @@ export type ScanReasonCode =
   | "too_many_packages"
   | "unreadable_history"
   | "damaged_history"
+  | "unreadable_yumdb"
   | "unreadable_content_manifest"
   | "repository_map_unavailable";
 

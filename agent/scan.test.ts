@@ -364,6 +364,7 @@ test("machine facts are those of the scanned machine", async () => {
     arch: "",
     osName: "Red Hat Enterprise Linux 9.0 (Plow)",
     osCpe: "cpe:/o:redhat:enterprise_linux:9::baseos",
+    machineIdHash: "",
   });
 });
 

@@ -52,7 +52,14 @@ export async function scanHost({ hostPath, vsockCid, agentVersion, repositoryMap
     indexReport: { vsockCid, indexV4: buildIndex(packages, repositories, map, status) },
     discoveredData: toDiscoveredData(discovery),
     scanStatus: { state: STATES[status.state], reasons: [...status.reasons] },
-    machineFacts: { agentVersion, runningKernel: running.kernel, arch: running.arch, osName: discovery.osName, osCpe: discovery.osCpe },
+    machineFacts: {
+      agentVersion,
+      runningKernel: running.kernel,
+      arch: running.arch,
+      osName: discovery.osName,
+      osCpe: discovery.osCpe,
+      machineIdHash: discovery.machineIdHash,
+    },
     packageOrigins: toOrigins(packages, repositories.origins),
   };
   return { content, status, packageCount: packages.length };
@@ -98,6 +105,8 @@ const ORIGIN_SOURCES = {
   dnf_history: PackageOrigin_Source.DNF_HISTORY,
   media: PackageOrigin_Source.KICKSTART,
   content_manifest: PackageOrigin_Source.CONTENT_MANIFEST,
+  yumdb: PackageOrigin_Source.YUMDB,
+  inferred: PackageOrigin_Source.INFERRED,
 } as const;
 
 function toDiscoveredData({ detectedOs, osVersion, activation, dnfMetadata }: Discovery) {
@@ -112,6 +121,7 @@ function toDiscoveredData({ detectedOs, osVersion, activation, dnfMetadata }: Di
 function toOrigins(packages: readonly ScannedPackage[], origins: ReadonlyMap<string, PackageOrigin>) {
   return packages.flatMap(({ name, evr, arch }, index) => {
     const origin = origins.get(nevraKey(name, evr, arch));
-    return origin === undefined ? [] : [{ packageId: String(index), repoid: origin.repoid, source: ORIGIN_SOURCES[origin.source] }];
+    if (origin === undefined) return [];
+    return origin.repoids.map((repoid) => ({ packageId: String(index), repoid, source: ORIGIN_SOURCES[origin.source] }));
   });
 }

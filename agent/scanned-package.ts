@@ -18,6 +18,9 @@ export interface ScannedPackage {
   readonly payloadSha256: string;
   /** The issuer of the header's signature in hexadecimal, "" for none. */
   readonly signingKey: string;
+  readonly vendor: string;
+  /** The issuers of all signatures: newer packages have several kinds. */
+  readonly signingKeys: readonly string[];
 }
 
 export interface ScannedSource {
@@ -42,6 +45,8 @@ export function toScannedPackage(header: RpmPackage, packageDb: string): Scanned
     packageDb,
     payloadSha256: payloadDigest?.algorithm === SHA256 ? payloadDigest.hex : "",
     signingKey: signatures.findLast(({ tag }) => tag === "sigpgp")?.keyId ?? "",
+    vendor: header.vendor,
+    signingKeys: signatures.map(({ keyId }) => keyId),
   };
 }
 

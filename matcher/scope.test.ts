@@ -51,6 +51,23 @@ test.each<readonly [string, Partial<InventoryPackage>, ReturnType<typeof scopeOf
     [{ repoid: "baseos", cpes: [BASEOS] }],
   ],
   ["a repository without CPEs is none", { repoid: "empty" }, []],
+  [
+    "each that an inferred one may be, not what the agent attached",
+    {
+      repoid: "baseos",
+      repoidSource: "inferred",
+      repositories: [
+        { repoid: "appstream", cpe: APPSTREAM },
+        { repoid: "elsewhere", cpe: OLD },
+        { repoid: "baseos", cpe: "" },
+        { repoid: "appstream", cpe: "" },
+      ],
+    },
+    [
+      { repoid: "baseos", cpes: [BASEOS] },
+      { repoid: "appstream", cpes: [APPSTREAM] },
+    ],
+  ],
 ])("%s", (_what, fields, repositories) => {
   expect(scopeOf(OS, pkg(fields), MAP)).toStrictEqual({ osVersion: "9.2", repositories });
 });

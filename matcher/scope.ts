@@ -4,17 +4,18 @@ import type { Inventory, InventoryPackage } from "@guestscan/formats/report/inve
 import type { Scope } from "./match.ts";
 
 /**
- * Where a package is judged: by its own repository where that is known and mapped, then by what the subscription calls the installation media or compose
- * that dnf recorded, else by the repositories that the agent attached. The given map wins over the agent's own.
+ * Where a package is judged: by its own repository where that is known and mapped, in each that it may be where it is inferred; then by what the
+ * subscription calls the installation media or compose that dnf recorded, else by the repositories that the agent attached. The given map wins over the
+ * agent's own.
  */
 export function scopeOf({ os }: Pick<Inventory, "os">, pkg: InventoryPackage, map: RepositoryMap): Scope {
   const cpesOf = (repoid: string): readonly string[] =>
-    map.get(repoid) ?? pkg.repositories.filter((repository) => repository.repoid === repoid).map(({ cpe }) => cpe);
-  const own = [pkg.repoid, mediaRepository(pkg.repoid, releaseOf(os, pkg))].find(
-    (repoid) => repoid !== undefined && cpesOf(repoid).length > 0,
-  );
-  const repoids = own === undefined ? [...new Set(pkg.repositories.map(({ repoid }) => repoid))] : [own];
-  const repositories = repoids.map((repoid) => ({ repoid, cpes: cpesOf(repoid) })).filter(({ cpes }) => cpes.length > 0);
+    map.get(repoid) ?? pkg.repositories.filter(({ repoid: other, cpe }) => other === repoid && cpe !== "").map(({ cpe }) => cpe);
+  const candidates = [pkg.repoid, ...pkg.repositories.filter(({ cpe }) => cpe === "").map(({ repoid }) => repoid)];
+  const media = mediaRepository(pkg.repoid, releaseOf(os, pkg));
+  const own = [candidates, media === undefined ? [] : [media]].find((repoids) => repoids.some((repoid) => cpesOf(repoid).length > 0));
+  const repoids = new Set(own ?? pkg.repositories.map(({ repoid }) => repoid));
+  const repositories = [...repoids].map((repoid) => ({ repoid, cpes: cpesOf(repoid) })).filter(({ cpes }) => cpes.length > 0);
   return { osVersion: os.version, repositories };
 }
 

@@ -109,6 +109,30 @@ describe("packages", () => {
     ]);
   });
 
+  test("have every repository that an inferred origin may be, once, up to 8; a recorded one is the only one", () => {
+    const origin = (id: string, repoid: string, source: number): Buffer => field(1003, field(1, id), field(2, repoid), number(3, source));
+    const origins = [
+      ...["baseos", "appstream", "baseos"].map((repoid) => origin("1", repoid, 4)),
+      ...["a", "b", "c", "d", "e", "f", "g", "h", "i"].map((repoid) => origin("2", repoid, 4)),
+      ...[origin("3", "baseos", 4), origin("3", "epel", 1)],
+      origin("4", "base", 5),
+    ];
+    const read = decodeReport(
+      report(
+        ["1", "2", "3", "4"].map((id) => entry(5, id)),
+        origins,
+      ),
+    ).packages;
+    expect(
+      read.map(({ repoid, repoidSource, repositories }) => [repoid, repoidSource, repositories.map((r) => `${r.repoid}${r.cpe}`).join()]),
+    ).toStrictEqual([
+      ["baseos", "inferred", "baseos,appstream"],
+      ["a", "inferred", "a,b,c,d,e,f,g,h"],
+      ["epel", "dnf_history", ""],
+      ["base", "yumdb", ""],
+    ]);
+  });
+
   test("share the array of their repositories, and skip those that the report does not have", () => {
     const environment = (id: string): Buffer => entry(8, id, field(1, field(4, "r1"), field(4, "gone"), field(4, "r1")));
     const repository = entry(7, "r1", field(2, "cpe:/name"), field(4, "repoid=baseos"));
