@@ -39,7 +39,7 @@ export function compileAddon(target: string): Compiled {
 function findMissing(): string | undefined {
   const input = "#include <stdio.h>\n#include <linux/vm_sockets.h>\n";
   const { status, error } = spawnSync("gcc", ["-E", "-x", "c", "-o", "/dev/null", "-"], { input, stdio: ["pipe", "ignore", "ignore"] });
-  if (error !== undefined) return "gcc is not installed";
+  if (error !== undefined && "code" in error && error.code === "ENOENT") return "gcc is not installed";
   return status === 0 ? undefined : "the headers of the C library and the kernel (libc6-dev and linux-libc-dev) are not installed";
 }
 
