@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { unpackRoot } from "../../e2e/unpack-roots.ts";
 
 const GUEST = import.meta.dirname;
@@ -30,6 +30,11 @@ test.skipIf(!has("systemd-analyze"))("systemd finds no fault in the units (needs
     encoding: "utf8",
   });
   expect([status, stderr]).toStrictEqual([0, ""]);
+});
+
+test.skipIf(!has("shellcheck"))("shellcheck finds no fault in the installer (needs the package shellcheck)", () => {
+  const { status, stdout } = spawnSync("shellcheck", [join(GUEST, "install.sh")], { encoding: "utf8" });
+  expect([status, stdout]).toStrictEqual([0, ""]);
 });
 
 test("daemon and scan are confined alike", () => {
@@ -63,10 +68,12 @@ describe.skipIf(process.getuid?.() !== 0 || !has("setpriv"))(
       return { status, stderr };
     };
     const root = join(work, "root");
-    cpSync(unpackRoot("rhel9-dnf-real"), root, { recursive: true });
     const database = join(root, "var/lib/rpm/rpmdb.sqlite");
-    chmodSync(database, 0o600);
-    chownSync(database, 65_534, 65_534);
+    beforeAll(() => {
+      cpSync(unpackRoot("rhel9-dnf-real"), root, { recursive: true });
+      chmodSync(database, 0o600);
+      chownSync(database, 65_534, 65_534);
+    });
 
     test("the agent scans a database that is another user's", () => {
       const main = join(GUEST, "../../agent/main.ts");
