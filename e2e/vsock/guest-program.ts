@@ -55,7 +55,7 @@ async function reportApart(own: Uint8Array): Promise<ApartNote> {
   chmodSync("/dev/vsock", 0o666); // as udev has it
   const unprivileged = await runAgentOnSmallRoot(["--port", String(RELAY_PORT)], UNPRIVILEGED_ID);
   await ask({ ask: "second-relay" });
-  const both = await runAgentOnSmallRoot([]);
+  const both = await runAgent(["--timeout", "60s"]);
   return { nobodyListens, forgedByAgent, largeBytes, tooLargeBytes, shutOut, unprivileged, both };
 }
 

@@ -31,7 +31,9 @@ if [ $LAB_ROLE = guest ]; then
   poweroff -f
 fi
 
-for module in vhost_iotlb vhost vhost_vsock irqbypass kvm kvm-amd; do insmod /modules/$module.ko; done
+for module in vhost_iotlb vhost vhost_vsock irqbypass kvm kvm-amd failover net_failover virtio_net; do insmod /modules/$module.ko; done
+ip addr add 10.0.2.15/24 dev eth0
+ip link set eth0 up
 exec 3>$(port result)
 note node-command
 (sh /run/conf/node.cmd >$(port node) 2>&1 </dev/null 3>&-; echo $? >/run/node.rc.new; mv /run/node.rc.new /run/node.rc) &

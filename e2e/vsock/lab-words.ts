@@ -5,9 +5,12 @@ export const CONTROL_PORT = 900;
 /** Nobody listens there. */
 export const SILENT_PORT = 819;
 
+/** In the relays' certificates. */
+export const NODE_NAME = "node-1";
+
 export type RelayName = "first" | "second";
 
-/** What a guest may ask of the node. "spool": to note what that relay keeps of it. "second-relay": to start one, which hears on 1024, when all other guests are done. */
+/** What a guest may ask of the node. "spool": to note what that relay keeps of it. "second-relay": to start one, which hears on 1024 and has a Sensor, when all other guests are done. */
 export type ControlRequest =
   | { readonly ask: "spool"; readonly relay: RelayName; readonly label: string }
   | { readonly ask: "second-relay" }

@@ -13,6 +13,7 @@
 #    --guest-timeout S (150)         of one guest's command
 #    --out DIR                       node.log guestN.log guestN.console l1.console result.txt timeline.txt
 # Exit status: of the first command that failed; 97 no verdict, 98 the node's command did not end, 99 a guest did not end. These and 124 may pass on a second try.
+# The node reaches servers of this machine's 127.0.0.1 as 10.0.2.2; guests have no network.
 # In every machine: LAB_ROLE=node|guest, LAB_GUESTS, LAB_CID_BASE; in guests LAB_INDEX, LAB_CID. /tmp, /run, /var and /state are in memory.
 # Guests start when the node's command has made /run/ready.
 set -euo pipefail
@@ -20,7 +21,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${LAB_CACHE:-$here/../../.cache/lab}
 node=${LAB_NODE:-$(command -v node || true)}
 firmware="bios-256k.bin kvmvapic.bin linuxboot_dma.bin linuxboot.bin pvh.bin bios-microvm.bin"
-modules="virtio_mmio virtio_blk vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport vhost_iotlb vhost vhost_vsock irqbypass kvm kvm-amd"
+modules="virtio_mmio virtio_blk vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport vhost_iotlb vhost vhost_vsock irqbypass kvm kvm-amd failover net_failover virtio_net"
 
 die() { echo "lab: $*" >&2; exit 2; }
 say() { echo "lab: $*" >&2; }
@@ -150,6 +151,7 @@ run() {
   # One CPU: with two, guests of an emulated node fail now and then.
   local qemu=(-M q35 -accel "tcg,thread=multi" -cpu max -m "$node_mem" -smp 1 -nodefaults -no-user-config -display none -no-reboot
     -kernel "$base/vmlinuz" -initrd "$base/initrd.img" -append "console=ttyS0 quiet loglevel=4 panic=-1 lab.role=node"
+    -netdev user,id=net -device virtio-net-pci,netdev=net,romfile=
     -serial "file:$out/l1.console" -device virtio-serial-pci,max_ports=31
     -chardev "file,id=res,path=$out/result.txt" -device virtserialport,chardev=res,name=result
     -chardev "file,id=node,path=$out/node.log" -device virtserialport,chardev=node,name=node)
@@ -181,5 +183,5 @@ case ${1:-} in
   missing) missing ;;
   build) build && echo "$base" ;;
   run) shift; run "$@" ;;
-  *) sed -n '2,18p' "${BASH_SOURCE[0]}"; exit 2 ;;
+  *) sed -n '2,19p' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

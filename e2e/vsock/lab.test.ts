@@ -2,19 +2,24 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { encodeReport } from "@guestscan/agent/report";
-import { scanHost } from "@guestscan/agent/scan";
+import { type HostScan, scanHost } from "@guestscan/agent/scan";
 import { loadRepositoryMap } from "@guestscan/agent/load-repository-map";
-import { beforeAll, describe, expect, test } from "vitest";
-import { testdata } from "../stack.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Machine, type Stack, startStack, testdata, until } from "../stack.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { unpackRoot } from "../unpack-roots.ts";
 import { CID_BASE, type LabResult, missingPackages, runLab } from "./lab.ts";
-import type { ApartNote, GuestNote, SpoolNote } from "./lab-words.ts";
+import { type ApartNote, type GuestNote, NODE_NAME, type SpoolNote } from "./lab-words.ts";
 import { padReport, relabelReport } from "./rewrite-report.ts";
 
 /** SQLite and BDB; `make lab` alone adds NDB, and a database that is being written. */
 const SMOKE = ["ubi9-nodejs18-dnf4", "ubi8-bdb-dnf4"] as const;
 const ROOTS = process.env["LAB"] === "full" ? ([...SMOKE, "sc-ndb", "rhel9-dnf-real-wal"] as const) : SMOKE;
+/** The first guest, as Sensor knows it. */
+const FIRST: Machine = {
+  ...{ id: "6f1d3c36-3a0e-4d57-9a53-000000000042", name: "first", namespace: "lab", cid: CID_BASE, node: NODE_NAME },
+  ...{ state: "RUNNING", facts: {} },
+};
 const MAP = `file:${join(import.meta.dirname, "../testdata/rpm-roots/repository-to-cpe.json")}`;
 const wanted = process.env["LAB"] !== undefined || process.env["CI"] === "true";
 /** Two tries, and the image. */
@@ -22,11 +27,19 @@ const TIMEOUT_MS = 420_000;
 
 describe.skipIf(!wanted)("real guests on real vsock (with LAB=1, or `make lab`)", () => {
   let lab: LabResult;
+  let stack: Stack;
   beforeAll(async () => {
     const missing = await missingPackages();
     if (missing.length > 0) throw new Error(`the lab needs the packages ${missing.join(" ")}`);
-    lab = await runLab(ROOTS);
+    stack = await startStack({
+      machines: [FIRST],
+      vex: join(import.meta.dirname, "../testdata/vex/legacy"),
+      repositoryMap: join(import.meta.dirname, "../testdata/rpm-roots/repository-to-cpe.json"),
+    });
+    await stack.end("relay"); // the lab's takes its place
+    lab = await runLab(ROOTS, { port: await sensorPort(stack), certs: join(stack.dataDir, "certs/relay") });
   }, TIMEOUT_MS);
+  afterAll(() => stack.stop());
 
   const guest = (k: number): GuestNote => lab.guests[k] ?? expect.fail(`guest ${k} said nothing`);
   const apart = (): ApartNote => guest(0).apart ?? expect.fail("the first guest left out its own part");
@@ -42,7 +55,7 @@ describe.skipIf(!wanted)("real guests on real vsock (with LAB=1, or `make lab`)"
 
   describe.each(indexed)("%s", (root, k) => {
     test("the relay keeps exactly the agent's report, under the kernel's CID", async () => {
-      expect(guest(k).fallback).toStrictEqual(deliveredTo(818));
+      expect(guest(k).fallback).toStrictEqual(deliveredTo(818, "queued"));
       const expected = await contentOf(root, String(CID_BASE + k));
       const { recordCid, digest, report } = spooled(k, "fallback");
       expect([recordCid, digest]).toStrictEqual([CID_BASE + k, sha256(expected)]);
@@ -72,7 +85,13 @@ describe.skipIf(!wanted)("real guests on real vsock (with LAB=1, or `make lab`)"
   });
 
   test("without --port the agent tries 1024, then 818", () => {
-    expect([guest(0).fallback, apart().both]).toStrictEqual([deliveredTo(818), deliveredTo(1024)]);
+    expect([guest(0).fallback, apart().both]).toStrictEqual([deliveredTo(818, "queued"), deliveredTo(1024, "stored")]);
+  });
+
+  test("what the agent was told is stored is what Central shows", async () => {
+    const { packageCount } = await scanOf(ROOTS[0], String(FIRST.cid));
+    const { totalCount } = (await stack.api(`/v2/virtualmachines/${FIRST.id}/components`)) as { readonly totalCount: number };
+    expect(totalCount).toBe(packageCount);
   });
 
   test("an agent that says another CID: exit status 6, and the host's reason", () => {
@@ -96,7 +115,7 @@ describe.skipIf(!wanted)("real guests on real vsock (with LAB=1, or `make lab`)"
       status: 5,
       stderr: expect.stringMatching(/code=no_vsock detail=".*\/dev\/vsock: EACCES: run as root, or/),
     });
-    expect(unprivileged).toStrictEqual(deliveredTo(818));
+    expect(unprivileged).toStrictEqual(deliveredTo(818, "queued"));
   });
 
   test("a relay whose port another one has hears on the other, says so, and both stop when they are told", () => {
@@ -107,15 +126,25 @@ describe.skipIf(!wanted)("real guests on real vsock (with LAB=1, or `make lab`)"
   });
 });
 
-function deliveredTo(port: number): unknown {
-  return { status: 0, stderr: expect.stringMatching(new RegExp(`msg="report delivered" address=vsock:2:${port} outcome=queued`)) };
+/** Resolves when Sensor says on which port it listens. */
+async function sensorPort(stack: Stack): Promise<number> {
+  const said = (): string | undefined => /"port":(\d+).*Sensor started/.exec(stack.logOf("sensor"))?.[1];
+  await until("Sensor's port", () => Promise.resolve(said() !== undefined));
+  return Number(said());
+}
+
+function deliveredTo(port: number, outcome: string): unknown {
+  return { status: 0, stderr: expect.stringMatching(new RegExp(`msg="report delivered" address=vsock:2:${port} outcome=${outcome} `)) };
+}
+
+function scanOf(root: string, vsockCid: string): Promise<HostScan> {
+  const agentVersion = packageJson.version;
+  return scanHost({ hostPath: unpackRoot(root), vsockCid, agentVersion, repositoryMap: loadRepositoryMap(MAP, 10_000) });
 }
 
 /** What our agent says of the root below the envelope: made here, with no guest. */
 async function contentOf(root: string, vsockCid: string): Promise<Buffer> {
-  const agentVersion = packageJson.version;
-  const scan = await scanHost({ hostPath: unpackRoot(root), vsockCid, agentVersion, repositoryMap: loadRepositoryMap(MAP, 10_000) });
-  const { bytes, report } = encodeReport(scan, { agentVersion, bootId: "", sequence: 0n });
+  const { bytes, report } = encodeReport(await scanOf(root, vsockCid), { agentVersion: packageJson.version, bootId: "", sequence: 0n });
   return Buffer.from(bytes.subarray(-Number(report.envelope?.contentLength)));
 }
 

@@ -32,14 +32,20 @@ export async function missingPackages(): Promise<readonly string[]> {
   return names.split("\n").filter((name) => name !== "");
 }
 
+/** A Sensor of this machine, and the folder of the certificate that a relay shows it. */
+export interface SensorAccess {
+  readonly port: number;
+  readonly certs: string;
+}
+
 /** Boots a node and a guest for each root of testdata/rpm-roots, and runs the built relay and agent in them. Rejects when a program failed there, with its output. */
-export async function runLab(roots: readonly string[]): Promise<LabResult> {
+export async function runLab(roots: readonly string[], sensor: SensorAccess): Promise<LabResult> {
   const [node, guest, out] = ["node", "guest", "out"].map((name) => join(CACHE, "run", name)) as [string, string, string];
   rmSync(join(CACHE, "run"), { recursive: true, force: true });
   try {
-    await makeNodePayload(node);
+    await makeNodePayload(node, sensor.certs);
     await makeGuestPayload(guest, roots);
-    const args = ["run", "--node", node, "--node-cmd", "exec node program.mjs", "--guest", guest];
+    const args = ["run", "--node", node, "--node-cmd", `LAB_SENSOR=10.0.2.2:${sensor.port} exec node program.mjs`, "--guest", guest];
     args.push("--guest-cmd", "exec node program.mjs", "--guests", String(roots.length), "--cid-base", String(CID_BASE));
     args.push("--node-mem", String(1024 + 640 * roots.length), "--timeout", String(TIMEOUT_S), "--out", out);
     let status = await runScript(args);
@@ -64,7 +70,8 @@ async function runScript(args: readonly string[]): Promise<number> {
 }
 
 /** The relay as it is installed; its Node is the base image's, which is the same. */
-async function makeNodePayload(folder: string): Promise<void> {
+async function makeNodePayload(folder: string, certs: string): Promise<void> {
+  cpSync(certs, join(folder, "certs"), { recursive: true });
   for (const name of ["bin", "lib"]) mkdirSync(join(folder, name), { recursive: true });
   cpSync(join(DIST, "bin/relay"), join(folder, "bin/relay"));
   for (const name of ["relay.mjs", "vsock.node"]) cpSync(join(DIST, "lib", name), join(folder, "lib", name));

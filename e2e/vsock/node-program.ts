@@ -7,7 +7,7 @@ import { json } from "node:stream/consumers";
 import { zstdCompressSync } from "node:zlib";
 import { decodeSpoolRecord } from "@guestscan/relay/spool-record";
 import { CID_ANY, listenVsock, loadAddon, type VsockAddress } from "@guestscan/vsock/vsock";
-import { CONTROL_PORT, type ControlRequest, type NodeNote, type RelayName, type SpoolNote } from "./lab-words.ts";
+import { CONTROL_PORT, type ControlRequest, NODE_NAME, type NodeNote, type RelayName, type SpoolNote } from "./lab-words.ts";
 
 const DEADLINE_MS = 150_000;
 
@@ -27,7 +27,7 @@ const deadline = setTimeout(
   () => void end(new Error(`guests ${[...unfinished].join(", ")} are not done after ${DEADLINE_MS} ms`)),
   DEADLINE_MS,
 );
-await relay("first", ["--port", "818"]);
+await relay("first", ["--port", "818", "--sensor", "127.0.0.1:9", "--certs", "/nowhere", "--answer-wait", "0"]); // without a Sensor
 const listener = listenVsock(
   loadAddon("/payload/lib/vsock.node"),
   { cid: CID_ANY, port: CONTROL_PORT },
@@ -40,7 +40,7 @@ async function serve(socket: Socket, peer: VsockAddress): Promise<void> {
   const request = (await json(socket)) as ControlRequest;
   if (request.ask === "second-relay") {
     await onlyOneIsLeft;
-    await relay("second", []);
+    await relay("second", ["--sensor", process.env["LAB_SENSOR"] ?? "", "--certs", "/payload/certs", "--answer-wait", "60s"]);
   }
   if (request.ask === "spool") note(request.relay, request.label, peer.cid);
   socket.end(JSON.stringify(peer));
@@ -62,7 +62,7 @@ function relay(name: RelayName, args: readonly string[]): Promise<Relay> {
 }
 
 async function startRelay(name: RelayName, args: readonly string[]): Promise<Relay> {
-  const all = ["--listen", "vsock", "--sensor", "127.0.0.1:9", "--certs", "/nowhere", "--node", "lab", "--answer-wait", "0"];
+  const all = ["--listen", "vsock", "--node", NODE_NAME];
   const child = spawn("/payload/bin/relay", [...all, "--spool", `/state/${name}`, ...args], { stdio: ["ignore", "pipe", "inherit"] });
   let log = "";
   await new Promise((resolve, reject) => {
