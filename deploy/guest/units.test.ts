@@ -24,10 +24,16 @@ function settings(name: string): ReadonlyMap<string, string> {
   );
 }
 
-test.skipIf(!has("systemd-analyze"))("systemd finds no fault in the units (needs the package systemd)", () => {
-  for (const unit of UNITS) writeFileSync(join(work, unit), read(unit).replaceAll("/usr/local/bin/roxagent", "/bin/true"));
-  const { status, stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", ...UNITS.map((unit) => join(work, unit))], {
+test.skipIf(!has("systemd-analyze")).each<readonly [name: string, withoutNetwork: readonly string[]]>([
+  ["with a network", []],
+  ["without one", ["roxagent.service", "roxagent-scan.service"]],
+])("systemd finds no fault in the units, %s (needs the package systemd)", (_name, withoutNetwork) => {
+  const folder = mkdtempSync(join(work, "units-"));
+  for (const unit of UNITS) writeFileSync(join(folder, unit), read(unit).replaceAll("/usr/local/bin/roxagent", "/bin/true"));
+  for (const unit of withoutNetwork) cpSync(join(GUEST, "roxagent-no-network.conf"), join(folder, `${unit}.d/no-network.conf`));
+  const { status, stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", ...UNITS], {
     encoding: "utf8",
+    env: { ...process.env, SYSTEMD_UNIT_PATH: `${folder}:` }, // before all other folders
   });
   expect([status, stderr]).toStrictEqual([0, ""]);
 });
@@ -39,7 +45,7 @@ test.skipIf(!has("shellcheck"))("shellcheck finds no fault in the installer (nee
 
 test("daemon and scan are confined alike", () => {
   const [daemon, scan] = [settings("roxagent.service"), settings("roxagent-scan.service")];
-  const own = ["Type", "ExecStart", "Restart", "RestartSec", "WantedBy", "TimeoutStartSec", "SuccessExitStatus"];
+  const own = ["Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "WantedBy", "TimeoutStartSec", "SuccessExitStatus"];
   const confinement = (unit: ReadonlyMap<string, string>): unknown => [...unit].filter(([key]) => !own.includes(key));
   expect(confinement(scan)).toStrictEqual(confinement(daemon));
 });
