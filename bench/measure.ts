@@ -9,6 +9,8 @@ export interface Run {
   /** User and system time, in steps of 10 ms. */
   readonly cpuMs: number;
   readonly peakRssMb: number;
+  /** To disks, in steps of 512 bytes; what goes to a terminal or into a pipe does not count. */
+  readonly writtenBytes: number;
   readonly status: number;
 }
 
@@ -21,13 +23,13 @@ export function measureRun(file: string, args: readonly string[]): Run {
   const output = join(folder, "time.txt");
   try {
     const startedAt = performance.now();
-    const { error } = spawnSync(TIME, ["--format", "%U %S %M %x", "--output", output, file, ...args], { stdio: "ignore" });
+    const { error } = spawnSync(TIME, ["--format", "%U %S %M %O %x", "--output", output, file, ...args], { stdio: "ignore" });
     const wallMs = performance.now() - startedAt;
     if (error !== undefined) throw error;
-    const [user = 0, system = 0, peakKb = 0, status = -1] = (readFileSync(output, "utf8").trim().split("\n").at(-1) ?? "")
+    const [user = 0, system = 0, peakKb = 0, blocks = 0, status = -1] = (readFileSync(output, "utf8").trim().split("\n").at(-1) ?? "")
       .split(" ")
       .map(Number);
-    return { wallMs, cpuMs: (user + system) * 1000, peakRssMb: peakKb / 1024, status };
+    return { wallMs, cpuMs: (user + system) * 1000, peakRssMb: peakKb / 1024, writtenBytes: blocks * 512, status };
   } finally {
     rmSync(folder, { recursive: true });
   }
