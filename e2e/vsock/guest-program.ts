@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import { chmodSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import { CID_HOST, connectVsock, loadAddon, readLocalCid } from "@guestscan/vsock/vsock";
@@ -30,7 +31,6 @@ const realReport = readFileSync(`/payload/roots/${process.env["LAB_INDEX"]}/repo
 console.log(JSON.stringify(await report()));
 
 async function report(): Promise<GuestNote> {
-  const before = new Set(listWritable());
   const fallback = await runAgent([]);
   await ask({ ask: "spool", relay: "first", label: "fallback" });
   const own = relabelReport(realReport, cid);
@@ -39,7 +39,7 @@ async function report(): Promise<GuestNote> {
   const cutBytes = await send(own.subarray(0, own.length >> 1));
   await ask({ ask: "spool", relay: "first", label: "real" });
   const apart = process.env["LAB_INDEX"] === "0" ? await reportApart(own) : null;
-  const leftOver = listWritable().filter((path) => !before.has(path));
+  const leftOver = WRITABLE.flatMap(listPrograms);
   const control = await ask({ ask: "done" });
   return { cid, fallback, realBytes, forgedBytes, cutBytes, apart, control, leftOver };
 }
@@ -109,6 +109,10 @@ async function exchange(port: number, bytes: Uint8Array): Promise<Buffer> {
   return Buffer.concat(answer);
 }
 
-function listWritable(): readonly string[] {
-  return WRITABLE.flatMap((folder) => readdirSync(folder).map((name) => `${folder}/${name}`));
+/** ELF files below the folder, which the addon is. */
+function listPrograms(folder: string): readonly string[] {
+  return readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => readFileSync(path).subarray(0, 4).toString("latin1") === "\x7fELF");
 }

@@ -24,7 +24,7 @@ if [ $LAB_ROLE = guest ]; then
   insmod /modules/vmw_vsock_virtio_transport.ko
   export LAB_INDEX=$(setting index) LAB_CID=$(setting cid)
   exec 3>$(port res)
-  timeout -s KILL $LAB_GUEST_TIMEOUT sh /run/conf/guest.cmd >$(port log) 2>&1 </dev/null 3>&-
+  timeout -s KILL $LAB_COMMAND_TIMEOUT sh /run/conf/guest.cmd >$(port log) 2>&1 </dev/null 3>&-
   echo "RC $?" >&3
   sync
   sleep 0.1
@@ -36,7 +36,7 @@ ip addr add 10.0.2.15/24 dev eth0
 ip link set eth0 up
 exec 3>$(port result)
 note node-command
-(sh /run/conf/node.cmd >$(port node) 2>&1 </dev/null 3>&-; echo $? >/run/node.rc.new; mv /run/node.rc.new /run/node.rc) &
+(timeout $LAB_COMMAND_TIMEOUT sh /run/conf/node.cmd >$(port node) 2>&1 </dev/null 3>&-; echo $? >/run/node.rc.new; mv /run/node.rc.new /run/node.rc) &
 while [ ! -e /run/ready ] && [ ! -e /run/node.rc ]; do sleep 0.1; done
 note node-ready
 k=0

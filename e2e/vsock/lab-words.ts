@@ -61,7 +61,7 @@ export interface GuestNote {
   /** What does not depend on the packages: by the first guest alone, as it takes half a minute. */
   readonly apart: ApartNote | null;
   readonly control: ControlAnswer;
-  /** Files in the folders that the agent may write to, which were not there before it ran. */
+  /** Programs and libraries in the folders that the agent may write its addon to, after it ran. */
   readonly leftOver: readonly string[];
 }
 

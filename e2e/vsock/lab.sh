@@ -10,7 +10,7 @@
 #    --guests N (1) --cid-base C (42)   guests get CID C to C+N-1
 #    --guest-mem MB (512) --node-mem MB (2048)
 #    --timeout S (180)               of the whole lab; exit status 124
-#    --guest-timeout S (150)         of one guest's command
+#    --command-timeout S (150)       of one machine's command
 #    --out DIR                       node.log guestN.log guestN.console l1.console result.txt timeline.txt
 # Exit status: of the first command that failed; 97 no verdict, 98 the node's command did not end, 99 a guest did not end. These and 124 may pass on a second try.
 # The node reaches servers of this machine's 127.0.0.1 as 10.0.2.2; guests have no network.
@@ -125,12 +125,12 @@ build() { # sets $base
 }
 
 run() {
-  local node_dir="" node_cmd="exit 0" guest_dir="" guest_cmd="exit 0" guests=1 cid=42 guest_mem=512 node_mem=2048 timeout=180 guest_timeout=150 out=""
+  local node_dir="" node_cmd="exit 0" guest_dir="" guest_cmd="exit 0" guests=1 cid=42 guest_mem=512 node_mem=2048 timeout=180 command_timeout=150 out=""
   while [ $# -gt 1 ]; do
     case $1 in
       --node) node_dir=$2 ;; --node-cmd) node_cmd=$2 ;; --guest) guest_dir=$2 ;; --guest-cmd) guest_cmd=$2 ;;
       --guests) guests=$2 ;; --cid-base) cid=$2 ;; --guest-mem) guest_mem=$2 ;; --node-mem) node_mem=$2 ;;
-      --timeout) timeout=$2 ;; --guest-timeout) guest_timeout=$2 ;; --out) out=$2 ;;
+      --timeout) timeout=$2 ;; --command-timeout) command_timeout=$2 ;; --out) out=$2 ;;
       *) die "unknown option $1" ;;
     esac
     shift 2
@@ -144,7 +144,7 @@ run() {
   mkdir -p "$work/conf" "$work/empty"
   echo "$node_cmd" >"$work/conf/node.cmd"
   echo "$guest_cmd" >"$work/conf/guest.cmd"
-  printf 'export %s\n' LAB_GUESTS="$guests" LAB_CID_BASE="$cid" LAB_GUEST_MEM="$guest_mem" LAB_GUEST_TIMEOUT="$guest_timeout" >"$work/conf/env"
+  printf 'export %s\n' LAB_GUESTS="$guests" LAB_CID_BASE="$cid" LAB_GUEST_MEM="$guest_mem" LAB_COMMAND_TIMEOUT="$command_timeout" >"$work/conf/env"
   tar cf "$work/conf.img" -C "$work/conf" .
   make_image "${node_dir:-$work/empty}" "$work/node.img"
   make_image "${guest_dir:-$work/empty}" "$work/guest.img"

@@ -15,7 +15,8 @@ const CACHE = join(ROOT, ".cache/lab");
 export const CID_BASE = 42;
 /** No verdict, a part that did not end, or the timeout: an emulated hypervisor does that now and then. */
 const TRY_AGAIN: ReadonlySet<number> = new Set([97, 98, 99, 124]);
-const TIMEOUT_S = 170;
+/** For a run with so many guests, in seconds; twice to three times what it takes. A command in it has ten seconds less, so that its words are heard. */
+const timeoutFor = (guests: number): number => 100 + 40 * guests;
 
 export interface LabResult {
   readonly node: NodeNote;
@@ -47,7 +48,8 @@ export async function runLab(roots: readonly string[], sensor: SensorAccess): Pr
     await makeGuestPayload(guest, roots);
     const args = ["run", "--node", node, "--node-cmd", `LAB_SENSOR=10.0.2.2:${sensor.port} exec node program.mjs`, "--guest", guest];
     args.push("--guest-cmd", "exec node program.mjs", "--guests", String(roots.length), "--cid-base", String(CID_BASE));
-    args.push("--node-mem", String(1024 + 640 * roots.length), "--timeout", String(TIMEOUT_S), "--out", out);
+    args.push("--node-mem", String(1024 + 640 * roots.length), "--out", out);
+    args.push("--timeout", String(timeoutFor(roots.length)), "--command-timeout", String(timeoutFor(roots.length) - 10));
     let status = await runScript(args);
     if (TRY_AGAIN.has(status)) status = await runScript(args);
     const said = (name: string): string => (existsSync(join(out, name)) ? readFileSync(join(out, name), "utf8") : "");
