@@ -3,6 +3,7 @@ import { machine, release } from "node:os";
 import { MAX_OS_RELEASE_BYTES, parseOsRelease } from "@guestscan/formats/os-release";
 import { HostFileError } from "./host-file-error.ts";
 import type { HostFiles } from "./host-files.ts";
+import type { ScanReason } from "./scan-status.ts";
 
 /** What a machine is, beside its packages; the words of the report (WIRE.md section 1). */
 export interface Discovery {
@@ -18,30 +19,45 @@ export interface Discovery {
   readonly osCpe: string;
   /** 64 hexadecimal digits, "" where the machine has no id. */
   readonly machineIdHash: string;
+  /** What could not be read, and so counts as not there: it is no reason to send less. */
+  readonly reasons: readonly ScanReason[];
 }
 
-/** What is unreadable counts as not there: it is no reason to send less. */
 export function discover(files: HostFiles): Discovery {
-  const osRelease = readOsRelease(files);
+  const reasons: ScanReason[] = [];
+  const attempt: Attempt = (path, work) => {
+    try {
+      return work(path);
+    } catch (error) {
+      if (!(error instanceof HostFileError)) throw error;
+      reasons.push({ code: "unreadable_file", detail: error.message, path });
+      return undefined;
+    }
+  };
+  const osRelease = readOsRelease(files, attempt);
   const id = osRelease.get("ID")?.trim() ?? "";
   const version = osRelease.get("VERSION_ID")?.trim();
   const isRhel = id === "rhel";
   return {
     detectedOs: isRhel ? "rhel" : "unknown",
     osVersion: version === undefined ? "" : isRhel ? version : `${id === "" ? "unknown-OS" : id} ${version}`,
-    activation: discoverActivation(files),
-    dnfMetadata: discoverDnfMetadata(files),
+    activation: discoverActivation(files, attempt),
+    dnfMetadata: discoverDnfMetadata(files, attempt),
     osName: osRelease.get("PRETTY_NAME") ?? "",
     osCpe: osRelease.get("CPE_NAME") ?? "",
-    machineIdHash: hashMachineId(files),
+    machineIdHash: hashMachineId(files, attempt),
+    reasons,
   };
 }
+
+/** Does something with a path; undefined where it cannot be read. */
+type Attempt = <T>(path: string, work: (path: string) => T | undefined) => T | undefined;
 
 const MAX_MACHINE_ID_BYTES = 64;
 
 /** machine-id(5) wants it kept secret: what leaves the machine is a keyed hash of it, as sd_id128_get_machine_app_specific(3) makes one. */
-function hashMachineId(files: HostFiles): string {
-  const text = new TextDecoder().decode(orUndefined(() => files.read("etc/machine-id", MAX_MACHINE_ID_BYTES))).trim();
+function hashMachineId(files: HostFiles, attempt: Attempt): string {
+  const text = new TextDecoder().decode(attempt("etc/machine-id", (path) => files.read(path, MAX_MACHINE_ID_BYTES))).trim();
   if (!/^[0-9a-f]{32}$/.test(text)) return ""; // "uninitialized" in images
   return createHmac("sha256", Buffer.from(text, "hex")).update("guestscan machine").digest("hex");
 }
@@ -52,11 +68,11 @@ export function discoverRunningMachine(): { readonly kernel: string; readonly ar
 }
 
 /** In the order of os-release(5). */
-export const OS_RELEASE_PATHS = ["etc/os-release", "usr/lib/os-release"] as const;
+const OS_RELEASE_PATHS = ["etc/os-release", "usr/lib/os-release"] as const;
 
-function readOsRelease(files: HostFiles): ReadonlyMap<string, string> {
-  for (const path of OS_RELEASE_PATHS) {
-    const bytes = orUndefined(() => files.read(path, MAX_OS_RELEASE_BYTES));
+function readOsRelease(files: HostFiles, attempt: Attempt): ReadonlyMap<string, string> {
+  for (const osRelease of OS_RELEASE_PATHS) {
+    const bytes = attempt(osRelease, (path) => files.read(path, MAX_OS_RELEASE_BYTES));
     if (bytes !== undefined) return parseOsRelease(new TextDecoder().decode(bytes));
   }
   return new Map();
@@ -65,8 +81,8 @@ function readOsRelease(files: HostFiles): ReadonlyMap<string, string> {
 export const ENTITLEMENT_FOLDER = "etc/pki/entitlement";
 
 /** subscription-manager keeps a certificate NAME.pem and its key NAME-key.pem per entitlement. */
-function discoverActivation(files: HostFiles): Discovery["activation"] {
-  const entries = orUndefined(() => files.list(ENTITLEMENT_FOLDER));
+function discoverActivation(files: HostFiles, attempt: Attempt): Discovery["activation"] {
+  const entries = attempt(ENTITLEMENT_FOLDER, (path) => files.list(path));
   if (entries === undefined) return "unspecified";
   const names = new Set(entries.filter((entry) => !entry.isFolder).map((entry) => entry.name));
   const hasPair = [...names].some((name) => name.endsWith("-key.pem") && names.has(`${name.slice(0, -"-key.pem".length)}.pem`));
@@ -76,26 +92,14 @@ function discoverActivation(files: HostFiles): Discovery["activation"] {
 const REPOSITORY_FOLDERS = ["etc/yum.repos.d", "etc/yum/repos.d", "etc/distro.repos.d"] as const;
 const DNF_CACHE_FOLDER = "var/cache/dnf";
 
-function discoverDnfMetadata(files: HostFiles): Discovery["dnfMetadata"] {
-  const folders = REPOSITORY_FOLDERS.flatMap((path) => {
-    const entries = orUndefined(() => files.list(path));
+function discoverDnfMetadata(files: HostFiles, attempt: Attempt): Discovery["dnfMetadata"] {
+  const folders = REPOSITORY_FOLDERS.flatMap((folder) => {
+    const entries = attempt(folder, (path) => files.list(path));
     return entries === undefined ? [] : [entries];
   });
   if (folders.length === 0) return "unspecified";
   if (!folders.flat().some((entry) => !entry.isFolder && entry.name.endsWith(".repo"))) return "unavailable";
-  const cache = orUndefined(() => files.list(DNF_CACHE_FOLDER));
+  const cache = attempt(DNF_CACHE_FOLDER, (path) => files.list(path));
   if (cache === undefined) return "unspecified";
   return cache.some((entry) => entry.isFolder && entry.name.includes("-rpms-")) ? "available" : "unavailable";
-}
-
-/** All that are listed here. */
-export const DISCOVERED_FOLDERS: readonly string[] = [ENTITLEMENT_FOLDER, ...REPOSITORY_FOLDERS, DNF_CACHE_FOLDER];
-
-function orUndefined<T>(work: () => T | undefined): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof HostFileError) return undefined;
-    throw error;
-  }
 }

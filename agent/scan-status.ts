@@ -24,6 +24,7 @@ export type ScanReasonCode =
   | "damaged_history"
   | "unreadable_yumdb"
   | "unreadable_content_manifest"
+  | "unreadable_file"
   | "repository_map_unavailable";
 
 /**

@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, describe, expect, test } from "vitest";
 import { unpackRoot } from "../e2e/unpack-roots.ts";
@@ -152,6 +152,21 @@ describe("how far a scan got", () => {
     expect([packageCount, status]).toStrictEqual([
       43,
       { state: "partial", reasons: [{ code, path: "var/lib/dnf/history.sqlite", detail: expect.stringMatching(/SQLite/) }] },
+    ]);
+  });
+
+  test("what says of the machine what it is, where that cannot be read", async () => {
+    const root = copyRoot("rhel9-dnf-real");
+    const looping = ["etc/os-release", "etc/pki/entitlement", "etc/yum.repos.d"];
+    for (const path of looping) {
+      rmSync(join(root, path), { recursive: true });
+      symlinkSync(basename(path), join(root, path));
+    }
+    const { packageCount, status } = await scan(root);
+    const detail = (path: string): string => `${path} leads through more than 40 symbolic links`;
+    expect([packageCount, status]).toStrictEqual([
+      43,
+      { state: "partial", reasons: looping.map((path) => ({ code: "unreadable_file", path, detail: detail(path) })) },
     ]);
   });
 

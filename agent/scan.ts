@@ -46,7 +46,7 @@ export async function scanHost({ hostPath, vsockCid, agentVersion, repositoryMap
     baseArch: baseArchOf(packages.map(({ arch }) => arch)),
   });
   const { map, reasons: mapReasons } = await loading;
-  const status = scanStatus(packages.length, [...packageReasons, ...repositories.reasons, ...mapReasons]);
+  const status = scanStatus(packages.length, [...packageReasons, ...repositories.reasons, ...discovery.reasons, ...mapReasons]);
   const running = hostPath === "/" ? discoverRunningMachine() : { kernel: "", arch: "" };
   const content: MessageInitShape<typeof VMReportSchema> = {
     indexReport: { vsockCid, indexV4: buildIndex(packages, repositories, map, status) },

@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
-import type { HostFiles } from "../host-files.ts";
 import { HostFileError } from "../host-file-error.ts";
+import type { HostFiles } from "../host-files.ts";
 import { type Finding, ok, problem } from "./check.ts";
 
 /** What every root of a RHEL-family machine has one of. */

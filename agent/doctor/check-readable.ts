@@ -1,4 +1,3 @@
-import { DISCOVERED_FOLDERS, OS_RELEASE_PATHS } from "../discover.ts";
 import { HostFileError } from "../host-file-error.ts";
 import type { HostFiles } from "../host-files.ts";
 import type { ScanReason } from "../scan-status.ts";
@@ -6,8 +5,8 @@ import { type Finding, ok, problem } from "./check.ts";
 
 /** Names every path that this user may not read. `reasons`: what the scan could not read, for whatever cause. */
 export function checkReadable(files: HostFiles, reasons: readonly ScanReason[]): Finding {
-  const probed = [...reasons.flatMap(({ path }) => (path === "" ? [] : [path])), ...OS_RELEASE_PATHS, ...DISCOVERED_FOLDERS];
-  const refused = [...new Set(probed)].filter((path) => isRefused(files, path));
+  const paths = new Set(reasons.flatMap(({ path }) => (path === "" ? [] : [path])));
+  const refused = [...paths].filter((path) => isRefused(files, path));
   if (refused.length === 0) return ok("nothing that belongs to a report is kept from this user");
   return problem(
     "no_permission",

@@ -56,7 +56,7 @@ export async function diagnose({ hostPath, addresses, repoCpeUrl, proxies, timeo
   const findings: Readonly<Record<CheckName, Finding>> = {
     user: checkUser(uid),
     "host path": checkHostPath(hostPath, files),
-    readable: checkReadable(files, [...read.reasons, ...repositories.reasons]),
+    readable: checkReadable(files, [...read.reasons, ...repositories.reasons, ...discovery.reasons]),
     databases: checkDatabases(read),
     "vsock modules": checkModules(address, systemRoot, kernel),
     "vsock device": checkDevice(address, systemRoot),
