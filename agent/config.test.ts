@@ -13,6 +13,13 @@ const DEFAULTS: Config = {
   dryRun: false,
   daemon: false,
   indexIntervalMs: 300_000,
+  maxInitialReportDelayMs: 1_200_000,
+  rescanIntervalMs: 14_400_000,
+  caFile: "",
+  cacheDir: "/var/cache/roxagent",
+  runDir: "/run/roxagent",
+  lockFile: undefined,
+  statusFile: "",
   warnings: [],
   proxies: {},
 };
@@ -81,6 +88,55 @@ describe("settings", () => {
   });
 });
 
+describe("the later upstream agent's command line", () => {
+  test.each<readonly [args: readonly string[], expected: Partial<Config>]>([
+    [["--max-initial-report-delay=0"], { maxInitialReportDelayMs: 0 }],
+    [["--max-initial-report-delay=5m", "--index-interval=4h"], { maxInitialReportDelayMs: 300_000, indexIntervalMs: 14_400_000 }],
+    [
+      ["serve", "--rescan-interval=12h"],
+      { daemon: true, rescanIntervalMs: 43_200_000, warnings: ["serve is run as --daemon: the host does not pull reports here"] },
+    ],
+    [
+      ["--ca-fetch-timeout=10s", "--conn-deadline", "30s"],
+      {
+        warnings: [
+          "--ca-fetch-timeout has no meaning here: the host does not pull reports",
+          "--conn-deadline has no meaning here: the host does not pull reports",
+        ],
+      },
+    ],
+  ])("%j", (args, expected) => {
+    expect(read(args)).toStrictEqual({ kind: "run", config: { ...DEFAULTS, ...expected } });
+  });
+});
+
+describe("the file", () => {
+  const readWith = (text: string, args: readonly string[] = [], environment: NodeJS.ProcessEnv = {}) =>
+    readConfig(args, environment, "1.2.3", (path) => (path === "/etc/guestscan/roxagent.conf" ? text : undefined));
+
+  test.each([
+    ["daemon true", 'error: /etc/guestscan/roxagent.conf: line 1 is not "flag = value": daemon true'],
+    ["\n# fine\ntimout = 1s", "error: /etc/guestscan/roxagent.conf: line 3: timout is no setting; did you mean timeout?"],
+    ["config = /other", "error: /etc/guestscan/roxagent.conf: line 1: config is no setting"],
+    ["timeout = soon", "error: /etc/guestscan/roxagent.conf: It is no duration"],
+    ["#".repeat(70_000), "error: /etc/guestscan/roxagent.conf: the file has more than 65536 characters"],
+  ])("refuses %j", (text, message) => {
+    expect(readWith(text)).toStrictEqual({ kind: "usage", text: expect.stringContaining(message) });
+  });
+
+  test("that --config names must be there", () => {
+    expect(read(["--config=/none"])).toStrictEqual({ kind: "usage", text: "error: /none: there is no such file\nSee --help.\n" });
+  });
+
+  test("sets what neither flag nor variable does", () => {
+    const text = '# of the site\n--timeout = 1s\nindex-interval=2m\n daemon = true\nlock-file = ""\n';
+    expect(readWith(text, ["--index-interval=3m"], { ROX_AGENT_DAEMON: "false" })).toStrictEqual({
+      kind: "run",
+      config: { ...DEFAULTS, timeoutMs: 1000, indexIntervalMs: 180_000, daemon: false, lockFile: "" },
+    });
+  });
+});
+
 test("the version and the help go to stdout; the help has every flag, its default and every exit status", () => {
   expect(read(["--version"])).toStrictEqual({ kind: "print", text: "1.2.3\n" });
   const help = read(["--help"]);
@@ -96,10 +152,20 @@ test("the version and the help go to stdout; the help has every flag, its defaul
     "dry-run",
     "daemon",
     "index-interval",
+    "max-initial-report-delay",
+    "rescan-interval",
+    "ca-file",
+    "cache-dir",
+    "run-dir",
+    "lock-file",
+    "status-file",
+    "config",
+    "ca-fetch-timeout",
+    "conn-deadline",
     "version",
     "help",
   ];
   expect(flags.filter((flag) => !text.includes(`--${flag} `))).toStrictEqual([]);
   expect(["1024, then 818", DEFAULTS.repoCpeUrl, "default 30s", "default 5m"].filter((value) => !text.includes(value))).toStrictEqual([]);
-  expect(text).toMatch(/Exit status: 0 .* 1 .* 2 .* 3 .* 4 .* 5 .* 6 .* 7 .* 8 /);
+  expect(text).toMatch(/Exit status: 0 .* 1 .* 2 .* 3 .* 4 .* 5 .* 6 .* 7 .* 8 .* 9 /);
 });

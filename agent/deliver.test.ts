@@ -6,11 +6,12 @@ import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import { MAX_REPORT_BYTES, MAX_STATUS_FRAME_BYTES } from "@guestscan/proto/limits";
 import { VsockError } from "@guestscan/vsock/vsock-error";
-import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Address } from "./address.ts";
 import { createConnect } from "./connect.ts";
-import { type Delivery, deliver } from "./deliver.ts";
+import { type Delivery, deliver, type Outgoing } from "./deliver.ts";
 import { DeliveryError } from "./delivery-error.ts";
+import { type HostOffers, type OfferMemory, rememberOffers } from "./host-offers.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "gs-deliver-"));
 const path = join(folder, "7.sock_818");
@@ -23,9 +24,13 @@ const TIMEOUT_MS = 5000;
 const connect = createConnect(() => {
   throw new VsockError("no_addon", "not built");
 });
+let offers: OfferMemory;
 let server: Server | undefined;
 let received: Buffer[] = [];
 
+beforeEach(() => {
+  offers = rememberOffers("", "boot");
+});
 afterEach(async () => {
   await new Promise((resolve) => (server === undefined ? resolve(undefined) : server.close(resolve)));
   server = undefined;
@@ -54,8 +59,8 @@ function listen(
 
 const frame = (init: MessageInitShape<typeof StatusFrameSchema>): Uint8Array =>
   toBinary(StatusFrameSchema, create(StatusFrameSchema, init));
-const send = (report = REPORT, addresses: readonly Address[] = [here], timeoutMs = TIMEOUT_MS): Promise<Delivery | string> =>
-  deliver(report, { addresses, connect, timeoutMs }).then(
+const send = (report: Outgoing = REPORT, addresses: readonly Address[] = [here], timeoutMs = TIMEOUT_MS): Promise<Delivery | string> =>
+  deliver(report, { addresses, connect, timeoutMs, offers }).then(
     ({ address: _address, ...delivery }) => delivery,
     (error: unknown) => (error instanceof DeliveryError ? error.code : Promise.reject(error)),
   );
@@ -75,7 +80,7 @@ describe("no connection", () => {
       { kind: "vsock", cid: 2, port: 1024 },
       { kind: "vsock", cid: 2, port: 818 },
     ];
-    await expect(deliver(REPORT, { addresses, connect, timeoutMs: TIMEOUT_MS })).rejects.toStrictEqual(
+    await expect(deliver(REPORT, { addresses, connect, timeoutMs: TIMEOUT_MS, offers })).rejects.toStrictEqual(
       new DeliveryError("no_vsock", "vsock:2:1024: not built"),
     );
   });
@@ -86,6 +91,7 @@ describe("no connection", () => {
       addresses: [{ kind: "unix", path: join(folder, "none") }, here],
       connect,
       timeoutMs: TIMEOUT_MS,
+      offers,
     });
     expect([address, delivery]).toStrictEqual([here, { kind: "stored" }]);
   });
@@ -186,5 +192,52 @@ describe("a large report is announced", () => {
     await expect(send(LARGE)).resolves.toStrictEqual({ kind: "unanswered" });
     await expect(send({ bytes: Buffer.alloc(MAX_REPORT_BYTES + 1), digest: DIGEST })).resolves.toMatchObject({ kind: "too_large" });
     expect(received).toStrictEqual([Buffer.alloc(0), LARGE.bytes, Buffer.alloc(0)]);
+  });
+});
+
+describe("a report that can be compressed", () => {
+  const packed = Buffer.from("packed");
+  const compressible = (bytes: Buffer): Outgoing => ({ bytes, digest: DIGEST, compress: () => packed });
+  const MEDIUM = compressible(Buffer.alloc(20 * 1024, 1));
+  const OFFERED = { maxReportBytes: 4_194_304n, maxContentBytes: 33_554_432n, zstd: true, heartbeat: true };
+  const remembered: HostOffers = { maxReportBytes: 4_194_304, maxContentBytes: 33_554_432, zstd: true, heartbeat: true };
+  const stored = frame({ outcome: StatusFrame_Outcome.STORED, offers: OFFERED });
+
+  test("goes as it is to a host that has not offered to take it, and compressed once it has", async () => {
+    await listen(() => stored);
+    await send(MEDIUM);
+    expect(offers.get(`unix:${path}`)).toStrictEqual(remembered);
+    await expect(send(MEDIUM)).resolves.toStrictEqual({ kind: "stored" });
+    expect(received).toStrictEqual([MEDIUM.bytes, packed]);
+  });
+
+  test("that is large goes compressed at once, and past the limit of what is not compressed", async () => {
+    await listen(() => stored);
+    await expect(send(compressible(Buffer.alloc(20 * 1024 * 1024, 1)))).resolves.toStrictEqual({ kind: "stored" });
+    expect(received).toStrictEqual([Buffer.alloc(0), packed]);
+  });
+
+  test("that is too large even so is not sent, with the three sizes", async () => {
+    offers.set(`unix:${path}`, { ...remembered, maxReportBytes: 5 });
+    await listen(() => stored);
+    await expect(send(MEDIUM)).resolves.toStrictEqual({
+      kind: "too_large",
+      reason: "too_large",
+      message: "the report has 20480 bytes, 6 compressed, the host takes 5 bytes",
+    });
+    offers.set(`unix:${path}`, { ...remembered, maxReportBytes: 100, maxContentBytes: 20_479 });
+    await expect(send(MEDIUM)).resolves.toMatchObject({ message: "the report has 20480 bytes, the host takes 100 bytes" });
+    expect(received).toStrictEqual([]);
+  });
+
+  test.each<readonly [name: string, first: Uint8Array]>([
+    ["closes without a word", Buffer.alloc(0)],
+    ["finds it malformed", frame({ outcome: StatusFrame_Outcome.REJECTED, reason: "malformed" })],
+  ])("goes again as it is where another relay has come that %s", async (_name, first) => {
+    offers.set(`unix:${path}`, remembered);
+    await listen((connection) => (connection === 0 ? first : frame({ outcome: StatusFrame_Outcome.STORED })));
+    await expect(send(MEDIUM)).resolves.toStrictEqual({ kind: "stored" });
+    expect(received).toStrictEqual([packed, MEDIUM.bytes]);
+    expect(offers.get(`unix:${path}`)).toBeUndefined();
   });
 });

@@ -9,6 +9,7 @@ export const EXIT = {
   rejected: 6,
   tooLarge: 7,
   retryLater: 8,
+  lockHeld: 9,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -23,6 +24,7 @@ const MEANINGS: Readonly<Record<ExitCode, string>> = {
   6: "the host rejected the report; the log says why",
   7: "the report is too large for the host",
   8: "not delivered: try again later",
+  9: "another roxagent is at work (the lock is held); the log says which",
 };
 
 /** For --help. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { appendFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -25,6 +25,8 @@ let server: Server;
 let answer: Uint8Array = Buffer.alloc(0);
 let reports: Buffer[] = [];
 let onReport: () => void = () => undefined;
+let holdAnswers = false;
+const sockets = new Set<Socket>();
 
 /** A host on the socket that a guest with CID 7 would have. */
 beforeEach(async () => {
@@ -35,21 +37,53 @@ beforeEach(async () => {
     const chunks: Buffer[] = [];
     socket.on("data", (chunk: Buffer) => chunks.push(chunk));
     socket.on("error", () => undefined);
+    sockets.add(socket.on("close", () => sockets.delete(socket)));
     socket.on("end", () => {
       reports.push(Buffer.concat(chunks));
-      socket.end(answer, onReport);
+      if (!holdAnswers) socket.end(answer, onReport);
     });
   });
   await new Promise((resolve) => server.listen(socketPath, () => resolve(undefined)));
 });
-afterEach(() => new Promise((resolve) => server.close(resolve)));
+afterEach(() => {
+  holdAnswers = false;
+  for (const socket of sockets) socket.destroy();
+  return new Promise((resolve) => server.close(resolve));
+});
+
+/** Resolves when the daemon has logged that. */
+function logged(child: ChildProcess, pattern: RegExp): Promise<void> {
+  let log = "";
+  return new Promise((resolve) => {
+    child.stderr?.on("data", (chunk: Buffer) => {
+      log += chunk.toString();
+      if (pattern.test(log)) resolve();
+    });
+  });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  const startedAt = performance.now();
+  child.kill("SIGTERM");
+  expect(await once(child, "exit")).toStrictEqual([0, null]);
+  expect(performance.now() - startedAt).toBeLessThan(1000);
+}
 
 function answerWith(frame: MessageInitShape<typeof StatusFrameSchema> | undefined): void {
   answer = frame === undefined ? Buffer.alloc(0) : toBinary(StatusFrameSchema, create(StatusFrameSchema, frame));
 }
 
 function start(args: readonly string[], environment: Readonly<Record<string, string>> = {}): ChildProcess {
-  const defaults = ["--address", `unix:${socketPath}`, "--repo-cpe-url", MAP];
+  const defaults = [
+    "--address",
+    `unix:${socketPath}`,
+    "--repo-cpe-url",
+    MAP,
+    "--run-dir",
+    join(folder, "run"),
+    "--cache-dir",
+    join(folder, "cache"),
+  ];
   return spawn(process.execPath, [main, ...defaults, ...args], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
 }
 
@@ -73,10 +107,16 @@ async function run(args: readonly string[], environment: Readonly<Record<string,
 const host = (root: string): string => `--host-path=${unpackRoot(root)}`;
 const received = (): VMReport => fromBinary(VMReportSchema, reports.at(-1) ?? Buffer.alloc(0));
 
+/** A copy that a test may change. */
+function copyOf(root: string): string {
+  const copy = mkdtempSync(join(folder, "root-"));
+  cpSync(unpackRoot(root), copy, { recursive: true });
+  return copy;
+}
+
 /** A root whose database has a damaged page. */
 function damagedRoot(): string {
-  const root = join(folder, "damaged");
-  cpSync(unpackRoot("ubi9-nodejs18-dnf4"), root, { recursive: true });
+  const root = copyOf("ubi9-nodejs18-dnf4");
   const database = join(root, "var/lib/rpm/rpmdb.sqlite");
   const bytes = readFileSync(database);
   const half = Math.floor(bytes.length / 2 / 4096) * 4096;
@@ -196,6 +236,50 @@ test("--version and --help go to stdout", async () => {
   expect(await run(["--help"])).toStrictEqual({ status: 0, stdout: expect.stringContaining("--index-interval"), stderr: "" });
 });
 
+test("9: another one is at work, which is named; the lock goes with its holder, however it ends", async () => {
+  const lock = join(folder, "locks/agent.lock");
+  const holder = start([host("rhel9-dnf-real"), `--lock-file=${lock}`, "--timeout=1m"]);
+  const taken = new Promise<void>((resolve) => server.prependOnceListener("connection", () => resolve()));
+  onReport = () => undefined;
+  holdAnswers = true;
+  await taken;
+  const { status, stderr } = await run([host("rhel9-dnf-real"), `--lock-file=${lock}`]);
+  expect([status, stderr]).toStrictEqual([9, expect.stringMatching(new RegExp(`code=lock_held holder="pid ${holder.pid}, started at `))]);
+  holder.kill("SIGKILL");
+  await once(holder, "exit");
+  holdAnswers = false;
+  expect((await run([host("rhel9-dnf-real"), `--lock-file=${lock}`])).status).toBe(0);
+  writeFileSync(join(folder, "file"), "");
+  expect(await run([host("rhel9-dnf-real"), `--lock-file=${folder}/file/lock`])).toMatchObject({
+    status: 0,
+    stderr: expect.stringContaining('level=warn msg="lock not used"'),
+  });
+});
+
+test("--status-file says what came of it, and nothing half-written stays", async () => {
+  answerWith({ outcome: StatusFrame_Outcome.STORED });
+  const path = join(folder, "status.json");
+  await run([host("rhel9-dnf-real"), `--status-file=${path}`]);
+  expect(JSON.parse(readFileSync(path, "utf8"))).toStrictEqual({
+    agentVersion: packageJson.version,
+    pid: expect.any(Number),
+    at: expect.stringMatching(/^\d{4}-/),
+    nextAt: null,
+    exitCode: 0,
+    retryAfterMs: 0,
+    scan: {
+      state: "ok",
+      packages: 43,
+      bytes: reports.at(-1)?.length,
+      digest: Buffer.from(received().envelope?.contentSha256 ?? []).toString("hex"),
+      reasons: [],
+      vsockCid: "7",
+    },
+    delivered: { outcome: "stored", address: `unix:${socketPath}` },
+  });
+  expect(readdirSync(folder).filter((name) => name.endsWith(".new"))).toStrictEqual([]);
+});
+
 describe("--daemon", () => {
   test("reports again and again, outlives a host that goes away, and ends by SIGTERM with status 0", async () => {
     const twice = new Promise<void>((resolve) => {
@@ -240,5 +324,68 @@ describe("--daemon", () => {
   test("=false runs once", async () => {
     const { status } = await run([host("rhel9-dnf-real"), "--daemon=false"]);
     expect([status, reports.length]).toStrictEqual([0, 1]);
+  });
+
+  const OFFERS = { heartbeat: true, zstd: true, maxReportBytes: 4_194_304n, maxContentBytes: 33_554_432n };
+
+  test("says in less than 200 bytes that nothing has changed, sends the whole report when the host wants it, and what changes", async () => {
+    const root = copyOf("rhel9-dnf-real");
+    answerWith({ outcome: StatusFrame_Outcome.STORED, offers: OFFERS });
+    const status = join(folder, "daemon-status.json");
+    const child = start([`--host-path=${root}`, "--daemon", "--index-interval=300ms", `--status-file=${status}`]);
+    await logged(child, /msg=scanned[\s\S]*msg=unchanged[\s\S]*msg=unchanged/);
+    const [first, second] = reports.slice(0, 2).map((bytes) => fromBinary(VMReportSchema, bytes));
+    expect(reports.slice(1, 3).every(({ length }) => length < 200)).toBe(true);
+    expect([second?.unchangedSince, second?.indexReport?.vsockCid, second?.indexReport?.indexV4]).toStrictEqual([
+      first?.envelope?.contentSha256,
+      "7",
+      undefined,
+    ]);
+    expect(Number(second?.envelope?.sequence)).toBeGreaterThan(Number(first?.envelope?.sequence));
+    expect(JSON.parse(readFileSync(status, "utf8"))).toMatchObject({
+      exitCode: 0,
+      delivered: { outcome: "stored" },
+      scan: { packages: 43 },
+    });
+    answerWith({ outcome: StatusFrame_Outcome.RETRY, reason: "need_report", offers: OFFERS });
+    await logged(child, /msg="heartbeat not enough" .*reason=need_report[\s\S]*msg=scanned/);
+    answerWith({ outcome: StatusFrame_Outcome.STORED, offers: OFFERS });
+    const rescanned = logged(child, /msg=scanned[\s\S]*msg=unchanged/);
+    appendFileSync(join(root, "etc/os-release"), "\nPRETTY_NAME=Changed\n");
+    await rescanned;
+    await end(child);
+  });
+
+  test("sees a change of the database long before the interval is over", async () => {
+    const root = copyOf("rhel9-dnf-real");
+    answerWith({ outcome: StatusFrame_Outcome.STORED, offers: OFFERS });
+    const child = start([`--host-path=${root}`, "--daemon", "--index-interval=1h"]);
+    await logged(child, /msg="report delivered"/);
+    const changed = logged(child, /msg=scanned/);
+    const startedAt = performance.now();
+    rmSync(join(root, "var/lib/dnf/history.sqlite"));
+    await changed;
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
+    await end(child);
+  });
+
+  test("SIGHUP scans again", async () => {
+    answerWith({ outcome: StatusFrame_Outcome.STORED, offers: OFFERS });
+    const child = start([host("rhel9-dnf-real"), "--daemon", "--index-interval=1h"]);
+    await logged(child, /msg="report delivered"/);
+    const again = logged(child, /msg=scanned/);
+    child.kill("SIGHUP");
+    await again;
+    await end(child);
+  });
+
+  test("ends within a second while a host does not answer, and leaves neither a process nor a lock", async () => {
+    holdAnswers = true;
+    const lock = join(folder, "locks/daemon.lock");
+    const child = start([host("rhel9-dnf-real"), "--daemon", `--lock-file=${lock}`]);
+    await new Promise((resolve) => server.once("connection", resolve));
+    await end(child);
+    holdAnswers = false;
+    await expect.poll(async () => (await run([host("rhel9-dnf-real"), `--lock-file=${lock}`])).status).toBe(0);
   });
 });

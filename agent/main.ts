@@ -1,20 +1,16 @@
 /** The roxagent executable: scans the machine that it runs in and reports to the host. */
-import { lookup } from "node:dns/promises";
 import { release, tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { getAssetKeys, getRawAsset, isSea } from "node:sea";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { VsockAddon } from "@guestscan/vsock/vsock";
-import { createBootClock } from "./boot-clock.ts";
 import { readConfig } from "./config.ts";
-import { runDaemon } from "./daemon.ts";
+import { readConfigFile } from "./config-file.ts";
 import { ADDON_ASSET, loadEmbeddedAddon } from "./embedded-addon.ts";
 import { EXIT } from "./exit-code.ts";
-import { loadRepositoryMap } from "./load-repository-map.ts";
 import { createLog } from "./log.ts";
 import packageJson from "./package.json" with { type: "json" };
-import { cacheRepositoryMap } from "./repository-map-cache.ts";
-import { type RunDeps, runOnce } from "./run-once.ts";
+import { CHILD_COMMAND, readChildConfig, writeChildResult } from "./scan-child.ts";
+import type { Machine } from "./start-scan.ts";
 
 const agentVersion = packageJson.version;
 const log = createLog(
@@ -23,6 +19,7 @@ const log = createLog(
 );
 
 let vsock: VsockAddon | undefined;
+const machine: Machine = { log, agentVersion, loadVsock };
 /** Where the addon passes through, the first that will do. */
 const ADDON_FOLDERS = [tmpdir(), "/dev/shm", "/run", dirname(process.execPath)];
 
@@ -41,44 +38,41 @@ main().then(
 
 async function main(): Promise<number> {
   if (process.argv[2] === "doctor") return doctor(process.argv.slice(3));
-  const command = readConfig(process.argv.slice(2), process.env, agentVersion);
+  if (process.argv[2] === CHILD_COMMAND) {
+    const { scan } = await import("./start-scan.ts");
+    const result = await scan(await readChildConfig(process.stdin), machine);
+    writeChildResult(result);
+    return result.exitCode;
+  }
+  const command = readConfig(process.argv.slice(2), process.env, agentVersion, readConfigFile);
   if (command.kind !== "run") {
     (command.kind === "print" ? process.stdout : process.stderr).write(command.text);
     return command.kind === "print" ? EXIT.delivered : EXIT.usage;
   }
   const { config } = command;
   for (const warning of config.warnings) log("warn", warning);
-  const now = (): number => performance.now();
-  const deps: RunDeps = {
-    log,
-    agentVersion,
-    now,
-    bootClock: createBootClock("/proc"),
-    print: (text) => process.stdout.write(text),
-    loadMap: cacheRepositoryMap((url) => loadRepositoryMap(url, config.timeoutMs, config.proxies), now),
-    loadVsock,
-  };
-  if (!config.daemon) return (await runOnce(config, deps)).exitCode;
-  const stop = new AbortController();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());
-  log("info", "daemon started", { intervalMs: config.indexIntervalMs, version: agentVersion });
-  await runDaemon({ runOnce: () => runOnce(config, deps), sleep, log, intervalMs: config.indexIntervalMs, signal: stop.signal });
-  log("info", "daemon ended");
-  return process.exit(EXIT.delivered); // a delivery that hangs must not hold it
+  if (config.daemon) return (await import("./start-daemon.ts")).startDaemon(config, machine);
+  const result = await (await import("./start-scan.ts")).scan(config, machine);
+  if (config.statusFile !== "")
+    (await import("./status-file.ts")).writeStatus(result, null, { path: config.statusFile, agentVersion, log });
+  return result.exitCode;
 }
 
 async function doctor(args: readonly string[]): Promise<number> {
-  const [{ readDoctorConfig }, { diagnose }, { printDiagnosis }] = await Promise.all([
+  const [{ lookup }, { loadRepositoryMap }, { readDoctorConfig }, { diagnose }, { printDiagnosis }] = await Promise.all([
+    import("node:dns/promises"),
+    import("./load-repository-map.ts"),
     import("./doctor/command-line.ts"),
     import("./doctor/doctor.ts"),
     import("./doctor/print-diagnosis.ts"),
   ]);
-  const command = readDoctorConfig(args, process.env, agentVersion);
+  const command = readDoctorConfig(args, process.env, agentVersion, readConfigFile);
   if (command.kind !== "run") {
     (command.kind === "print" ? process.stdout : process.stderr).write(command.text);
     return command.kind === "print" ? EXIT.delivered : EXIT.usage;
   }
   const { config, format } = command;
+  for (const warning of config.warnings) log("warn", warning);
   const diagnosis = await diagnose(config, {
     uid: process.getuid?.() ?? 0,
     now: () => Date.now(),
@@ -87,7 +81,7 @@ async function doctor(args: readonly string[]): Promise<number> {
     folders: ADDON_FOLDERS,
     loadVsock,
     lookup: (host) => lookup(host, { all: true }),
-    loadMap: (url) => loadRepositoryMap(url, config.timeoutMs, config.proxies),
+    loadMap: (url) => loadRepositoryMap(url, config.timeoutMs, config.proxies, config.caFile),
   });
   process.stdout.write(printDiagnosis(diagnosis, format));
   return diagnosis.exitCode;

@@ -3,16 +3,19 @@ import type { RepositoryMap } from "@guestscan/formats/cpe/repository-map";
 import { VMReportSchema } from "@guestscan/proto/gen/virtualmachine/v1/index_report_pb";
 import { readLocalCid, type VsockAddon } from "@guestscan/vsock/vsock";
 import { VsockError } from "@guestscan/vsock/vsock-error";
-import { cidOf, formatAddress } from "./address.ts";
+import { type Address, cidOf, formatAddress } from "./address.ts";
 import type { BootClock } from "./boot-clock.ts";
+import { compressReport } from "./compress-report.ts";
 import type { Config } from "./config.ts";
 import { createConnect } from "./connect.ts";
 import { type Delivery, deliver } from "./deliver.ts";
 import { DeliveryError } from "./delivery-error.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
+import type { OfferMemory } from "./host-offers.ts";
 import type { Log } from "./log.ts";
 import { type EncodedReport, encodeReport } from "./report.ts";
 import { type HostScan, scanHost } from "./scan.ts";
+import type { Lock } from "./single-instance.ts";
 
 export interface RunDeps {
   readonly log: Log;
@@ -130,11 +133,12 @@ async function send(
   report: EncodedReport,
   scanned: RunResult,
   { addresses, timeoutMs }: Config,
-  { log, now, loadVsock }: RunDeps,
+  { log, now, loadVsock, offers }: RunDeps,
 ): Promise<RunResult> {
   const startedAt = now();
   try {
-    const delivery = await deliver(report, { addresses, connect: createConnect(loadVsock), timeoutMs });
+    const outgoing = { ...report, compress: () => compressReport(report) };
+    const delivery = await deliver(outgoing, { addresses, connect: createConnect(loadVsock), timeoutMs, offers });
     const fields = { address: formatAddress(delivery.address), outcome: delivery.kind, durationMs: Math.round(now() - startedAt) };
     return logDelivery(delivery, fields, scanned, log);
   } catch (error) {
@@ -144,7 +148,12 @@ async function send(
   }
 }
 
-function logDelivery(delivery: Delivery, fields: Readonly<Record<string, string | number>>, scanned: RunResult, log: Log): RunResult {
+function logDelivery(
+  delivery: Delivery & { readonly address: Address },
+  fields: Readonly<Record<string, string | number>>,
+  scanned: RunResult,
+  log: Log,
+): RunResult {
   if (delivery.kind === "retry") {
     log("error", "report not taken", { ...fields, reason: delivery.reason, detail: delivery.message, retryAfterMs: delivery.afterMs });
     return { ...scanned, exitCode: EXIT.retryLater, retryAfterMs: delivery.afterMs };
@@ -154,5 +163,5 @@ function logDelivery(delivery: Delivery, fields: Readonly<Record<string, string 
     return { ...scanned, exitCode: delivery.kind === "rejected" ? EXIT.rejected : EXIT.tooLarge };
   }
   log("info", "report delivered", fields);
-  return { ...scanned, delivered: { outcome: delivery.kind, address: fields.address } };
+  return { ...scanned, delivered: { outcome: delivery.kind, address: formatAddress(delivery.address) } };
 }
