@@ -47,10 +47,8 @@ interface InstalledPackage {
 /** Those of a real machine, then the same again with the end of the name changed. */
 function listPackages(count: number): readonly InstalledPackage[] {
   const file = readFileSync(join(unpackRoot("gr-centos8-modularitylabel-bdb"), "var/lib/rpm/Packages"));
-  const real = [...READERS.bdb({ main: bytesSource(file) }, () => undefined)].map(({ bytes }) => ({
-    header: bytes,
-    ...parseHeader(bytes),
-  }));
+  const headers = READERS.bdb({ main: bytesSource(file) }, () => undefined);
+  const real = Array.from(headers, ({ bytes }) => ({ header: bytes.slice(), ...parseHeader(bytes) }));
   const usable = real.filter(({ name }) => name.length > DIGITS && name !== "gpg-pubkey");
   const names = new Set<string>();
   const chosen: InstalledPackage[] = [];

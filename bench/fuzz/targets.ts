@@ -70,8 +70,10 @@ const FIRST_SHARE = 6;
 /** Signed ones and ones of modules, the smallest of each database. */
 function listHeaders(): readonly Buffer[] {
   return [SIGNED, MODULAR].flatMap(([root, path, kind]) =>
-    [...READERS[kind]({ main: bytesSource(readRoot(root, path)) }, () => undefined)]
-      .map(({ bytes }) => Buffer.from(bytes))
+    Array.from(
+      READERS[kind]({ main: bytesSource(readRoot(root, path)) }, () => undefined),
+      ({ bytes }) => Buffer.from(bytes),
+    )
       .sort((a, b) => a.length - b.length)
       .slice(0, FIRST_SHARE),
   );

@@ -202,8 +202,8 @@ function withItems(page: Buffer, items: number): Buffer {
 
 function read(pages: readonly Buffer[]): { headers: readonly string[]; damage: readonly string[] } {
   const damage: string[] = [];
-  const headers = [...readBdbHeaders({ main: bytesSource(Buffer.concat(pages)) }, ({ code }) => damage.push(code))];
-  return { headers: headers.map(({ instance, bytes }) => `${instance} ${Buffer.from(bytes).toString()}`), damage };
+  const headers = readBdbHeaders({ main: bytesSource(Buffer.concat(pages)) }, ({ code }) => damage.push(code));
+  return { headers: Array.from(headers, ({ instance, bytes }) => `${instance} ${Buffer.from(bytes).toString()}`), damage };
 }
 
 function refuseDamage(damage: Damage): void {

@@ -6,7 +6,10 @@ export type RpmDatabaseKind = "bdb" | "ndb" | "sqlite";
 export interface HeaderBlob {
   /** rpm's number of the package in this database (hnum). */
   readonly instance: number;
-  /** The header as rpm stores it there: index count, data length, index, data; without the lead and the signature. */
+  /**
+   * The header as rpm stores it there: index count, data length, index, data; without the lead and the signature. Valid until the next header is asked
+   * for: a database of 300 MB would otherwise leave as much garbage.
+   */
   readonly bytes: Uint8Array;
 }
 

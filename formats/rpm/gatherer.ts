@@ -3,7 +3,7 @@ export interface Gatherer {
   /** Starts a new value. */
   start(): void;
   add(bytes: Uint8Array): void;
-  /** A copy of the value. */
+  /** The value, until the next one is started. */
   finish(): Uint8Array;
 }
 
@@ -25,6 +25,6 @@ export function createGatherer(): Gatherer {
       buffer.set(bytes, length);
       length += bytes.length;
     },
-    finish: () => buffer.slice(0, length),
+    finish: () => buffer.subarray(0, length),
   };
 }

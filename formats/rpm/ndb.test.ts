@@ -104,6 +104,6 @@ function blobOf(instance: number, header: string): Buffer {
 
 function read(file: Buffer): { headers: readonly string[]; damage: readonly string[] } {
   const damage: string[] = [];
-  const headers = [...readNdbHeaders({ main: bytesSource(file) }, ({ code }) => damage.push(code))];
-  return { headers: headers.map(({ instance, bytes }) => `${instance} ${Buffer.from(bytes).toString()}`), damage };
+  const headers = readNdbHeaders({ main: bytesSource(file) }, ({ code }) => damage.push(code));
+  return { headers: Array.from(headers, ({ instance, bytes }) => `${instance} ${Buffer.from(bytes).toString()}`), damage };
 }

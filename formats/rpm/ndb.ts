@@ -87,7 +87,7 @@ function* listSlots(page: Uint8Array, start: number): Generator<Slot | "bad_slot
   }
 }
 
-/** A copy of the header in a blob, or what is wrong with it. */
+/** The header in a blob, until the next read, or what is wrong with it. */
 function readBlob(file: ByteSource, slot: Slot): Uint8Array | string {
   const size = slot.blocks * BLOCK_SIZE;
   const bytes = file.read(slot.firstBlock * BLOCK_SIZE, size);
@@ -101,7 +101,7 @@ function readBlob(file: ByteSource, slot: Slot): Uint8Array | string {
   if (instance !== slot.instance) return `it is package ${instance}`;
   if (BLOB_HEAD_SIZE + length > tail || view.getUint32(tail + 4, true) !== length) return `${length} bytes of header do not fit`;
   if (view.getUint32(tail, true) !== adler32(bytes.subarray(0, tail))) return "its checksum is wrong";
-  return bytes.slice(BLOB_HEAD_SIZE, BLOB_HEAD_SIZE + length);
+  return bytes.subarray(BLOB_HEAD_SIZE, BLOB_HEAD_SIZE + length);
 }
 
 /** RFC 1950, section 9. */

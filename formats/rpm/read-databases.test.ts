@@ -173,9 +173,9 @@ function readDatabase(
 ): { found: RpmDatabaseKind | undefined; packages: readonly RpmPackage[]; rows: readonly string[] } {
   const bytes = readFileSync(join(unpackRoot(root), file));
   const found = detectKind(bytes.subarray(0, 16));
-  const headers = found === undefined ? [] : [...READERS[found]({ main: bytesSource(bytes) }, refuseDamage)];
-  const packages = headers.map((header) => parseHeader(header.bytes));
-  return { found, packages, rows: headers.map(({ instance, bytes: header }) => toRpmRow(instance, parseHeader(header))) };
+  const headers = found === undefined ? [] : READERS[found]({ main: bytesSource(bytes) }, refuseDamage);
+  const read = Array.from(headers, ({ instance, bytes: header }) => ({ instance, header: parseHeader(header) }));
+  return { found, packages: read.map(({ header }) => header), rows: read.map(({ instance, header }) => toRpmRow(instance, header)) };
 }
 
 function refuseDamage(damage: Damage): void {

@@ -7,7 +7,7 @@ import { exact, readVarint } from "./sqlite-record.ts";
 /** One row of a table b-tree, not yet decoded. */
 export interface Cell {
   readonly rowid: number | bigint;
-  /** A copy: it stays. */
+  /** Valid until the next row is asked for. */
   readonly payload: Uint8Array;
 }
 

@@ -250,7 +250,7 @@ function readAll(files: { main: Uint8Array; wal?: Uint8Array }): { tables: reado
   const db = openSqlite({ main: bytesSource(files.main), ...wal }, (it) => damage.push(it));
   const tables = [...db.tables.values()].map(({ name }): TableContent => {
     const table = readTable(db, name);
-    return [name, table?.columns ?? [], [...(table?.rows ?? [])].map((row) => row.map(plain))];
+    return [name, table?.columns ?? [], Array.from(table?.rows ?? [], (row) => row.map(plain))];
   });
   return { tables, damage };
 }

@@ -23,7 +23,7 @@ export interface SqliteTable {
 export interface TableRows {
   /** As the CREATE TABLE statement spells them. */
   readonly columns: readonly string[];
-  /** By rowid; one value per column. To be read once. */
+  /** By rowid; one value per column. To be read once; a blob is valid until the next row is asked for. */
   readonly rows: Generator<readonly SqliteValue[]>;
 }
 
