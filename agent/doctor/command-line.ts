@@ -1,4 +1,4 @@
-import { type CommandLine, readConfig } from "../config.ts";
+import { type CommandLine, type ReadFile, readConfig } from "../config.ts";
 import { describeCauses } from "./cause.ts";
 import type { DiagnosisFormat } from "./print-diagnosis.ts";
 
@@ -25,7 +25,12 @@ ${describeCauses()}
 `;
 
 /** Reads the arguments after "doctor". */
-export function readDoctorConfig(args: readonly string[], environment: NodeJS.ProcessEnv, version: string): DoctorCommandLine {
+export function readDoctorConfig(
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  version: string,
+  readFile: ReadFile,
+): DoctorCommandLine {
   if (args.includes("--help") || args.includes("-h")) return { kind: "print", text: HELP };
   const rest: string[] = [];
   let format = "text";
@@ -37,6 +42,6 @@ export function readDoctorConfig(args: readonly string[], environment: NodeJS.Pr
   }
   if (format !== "text" && format !== "json")
     return { kind: "usage", text: `error: --format=${format} is neither text nor json.\nSee roxagent doctor --help.\n` };
-  const command = readConfig(rest, environment, version);
+  const command = readConfig(rest, environment, version, readFile);
   return command.kind === "run" ? { ...command, format } : command;
 }

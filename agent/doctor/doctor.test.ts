@@ -209,6 +209,16 @@ test.each<readonly [args: readonly string[], ended: Ended]>([
   expect(run(["doctor", ...args])).toStrictEqual(ended);
 });
 
+test("a settings file counts for the doctor as for the agent, and what it says in vain is named", () => {
+  const path = join(folder, "roxagent.conf");
+  writeFileSync(path, `address = unix:${folder}/9.sock_818\nrepo-cpe-url =\nhost-path = ${folder}/none\nconn-deadline = 5s\n`);
+  expect(run(["doctor", `--config=${path}`])).toStrictEqual({
+    status: 20,
+    stdout: expect.stringContaining(`host path         ${folder}/none: ENOENT`),
+    stderr: expect.stringContaining("--conn-deadline has no meaning here"),
+  });
+});
+
 test("roxagent doctor --format json is the diagnosis", () => {
   const { status, stdout, stderr } = run([
     "doctor",
