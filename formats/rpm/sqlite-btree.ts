@@ -149,7 +149,7 @@ function readOverflow({ pages, seen, gatherer }: Scan, first: Uint8Array, total:
     const content = page.subarray(4, 4 + missing);
     gatherer.add(content);
     missing -= content.length;
-    next = new DataView(page.buffer, page.byteOffset, 4).getUint32(0);
+    next = (((page[0] ?? 0) << 24) | ((page[1] ?? 0) << 16) | ((page[2] ?? 0) << 8) | (page[3] ?? 0)) >>> 0;
   }
   return next === 0 ? gatherer.finish() : undefined;
 }

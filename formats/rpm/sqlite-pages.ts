@@ -53,7 +53,8 @@ export function openPages(files: DatabaseFiles, onDamage: (damage: Damage) => vo
     read(number) {
       if (!(number >= 1 && number <= pageCount)) return undefined;
       const page = wal?.frames.get(number)?.() ?? main.read((number - 1) * pageSize, pageSize);
-      return page.length === pageSize ? page.subarray(0, usableSize) : undefined;
+      if (page.length !== pageSize) return undefined;
+      return usableSize === pageSize ? page : page.subarray(0, usableSize); // a view less for each page of a large database
     },
   };
 }
