@@ -12,6 +12,7 @@ import {
   CONTROL_PORT,
   type ControlAnswer,
   type ControlRequest,
+  type DoctorNote,
   type GuestNote,
   type SentNote,
   SILENT_PORT,
@@ -45,6 +46,7 @@ async function report(): Promise<GuestNote> {
 }
 
 async function reportApart(own: Uint8Array): Promise<ApartNote> {
+  const doctor = await runDoctor(["--port", "1024"]);
   const nobodyListens = await runAgentOnSmallRoot(["--address", `vsock:${CID_HOST}:${SILENT_PORT}`]);
   const forgedByAgent = await runAsForger();
   const largeBytes = await send(padReport(own, 3 << 20));
@@ -56,7 +58,7 @@ async function reportApart(own: Uint8Array): Promise<ApartNote> {
   const unprivileged = await runAgentOnSmallRoot(["--port", String(RELAY_PORT)], UNPRIVILEGED_ID);
   await ask({ ask: "second-relay" });
   const both = await runAgent(["--timeout", "60s"]);
-  return { nobodyListens, forgedByAgent, largeBytes, tooLargeBytes, shutOut, unprivileged, both };
+  return { doctor, nobodyListens, forgedByAgent, largeBytes, tooLargeBytes, shutOut, unprivileged, both };
 }
 
 function runAgent(args: readonly string[]): Promise<AgentNote> {
@@ -66,6 +68,13 @@ function runAgent(args: readonly string[]): Promise<AgentNote> {
 /** Where it does not matter what is reported: seconds less on an emulated machine. */
 function runAgentOnSmallRoot(args: readonly string[], uid = 0): Promise<AgentNote> {
   return runAgentOn("/payload/small-root", args, uid);
+}
+
+function runDoctor(args: readonly string[]): Promise<DoctorNote> {
+  const all = ["doctor", "--format", "json", "--host-path", "/payload/small-root", "--repo-cpe-url="];
+  return new Promise((resolve) => {
+    const child = execFile("/payload/roxagent", [...all, ...args], (_error, stdout) => resolve({ status: child.exitCode, stdout }));
+  });
 }
 
 function runAgentOn(hostPath: string, args: readonly string[], uid: number): Promise<AgentNote> {

@@ -65,7 +65,15 @@ export interface GuestNote {
   readonly leftOver: readonly string[];
 }
 
+/** A run of roxagent doctor --format json. */
+export interface DoctorNote {
+  readonly status: number | null;
+  readonly stdout: string;
+}
+
 export interface ApartNote {
+  /** With --port 1024, while only 818 is heard. */
+  readonly doctor: DoctorNote;
   readonly nobodyListens: AgentNote;
   readonly forgedByAgent: AgentNote;
   readonly largeBytes: SentNote;

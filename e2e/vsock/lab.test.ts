@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
+import type { Diagnosis } from "@guestscan/agent/doctor/doctor";
+import { loadRepositoryMap } from "@guestscan/agent/load-repository-map";
 import { encodeReport } from "@guestscan/agent/report";
 import { type HostScan, scanHost } from "@guestscan/agent/scan";
-import { loadRepositoryMap } from "@guestscan/agent/load-repository-map";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Machine, type Stack, startStack, testdata, until } from "../stack.ts";
 import packageJson from "../../package.json" with { type: "json" };
+import { type Machine, type Stack, startStack, testdata, until } from "../stack.ts";
 import { unpackRoot } from "../unpack-roots.ts";
 import { CID_BASE, type LabResult, missingPackages, runLab } from "./lab.ts";
 import { type ApartNote, type GuestNote, NODE_NAME, type SpoolNote } from "./lab-words.ts";
@@ -82,6 +83,27 @@ describe.skipIf(!wanted)("real guests on real vsock (with LAB=1, or `make lab`)"
         /code=nobody_listens detail="vsock:2:819: connecting to CID 2 port 819: ECONNRESET: nobody listens there; check that the relay runs/,
       ),
     });
+  });
+
+  test("the doctor finds the device, its modules and the CID, and that the relay hears on another port", () => {
+    const { status, stdout } = apart().doctor;
+    const { checks } = JSON.parse(stdout) as Diagnosis;
+    const ofVsock = checks.filter(({ name }) => ["vsock modules", "vsock device", "cid", "relay"].includes(name));
+    expect([status, ofVsock]).toStrictEqual([
+      28,
+      [
+        { name: "vsock modules", state: "ok", detail: "vsock and vmw_vsock_virtio_transport are there" },
+        { name: "vsock device", state: "ok", detail: "/dev/vsock is there" },
+        { name: "cid", state: "ok", detail: String(CID_BASE) },
+        {
+          name: "relay",
+          state: "problem",
+          cause: "no_relay",
+          detail: expect.stringMatching(/^vsock:2:1024: connecting to CID 2 port 1024: ECONNRESET: .*; but somebody listens on port 818$/),
+          fix: "use --port=818, or none",
+        },
+      ],
+    ]);
   });
 
   test("without --port the agent tries 1024, then 818", () => {
