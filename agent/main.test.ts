@@ -386,6 +386,6 @@ describe("--daemon", () => {
     await new Promise((resolve) => server.once("connection", resolve));
     await end(child);
     holdAnswers = false;
-    await expect.poll(async () => (await run([host("rhel9-dnf-real"), `--lock-file=${lock}`])).status).toBe(0);
+    await expect.poll(async () => (await run([host("rhel9-dnf-real"), `--lock-file=${lock}`])).status, { timeout: 10_000 }).toBe(0);
   });
 });
