@@ -6,7 +6,8 @@ import { readConfig } from "./config.ts";
 import { readDoctorConfig } from "./doctor/command-line.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const guide = readFileSync(join(ROOT, "docs/agent.md"), "utf8");
+/** Without the spaces that pad its tables. */
+const guide = readFileSync(join(ROOT, "docs/agent.md"), "utf8").replaceAll(/ {2,}/g, " ");
 const manual = join(ROOT, "docs/roxagent.8");
 
 type Row = readonly [what: string, means: string];
