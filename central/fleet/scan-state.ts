@@ -118,6 +118,7 @@ const ACTIONS: Readonly<Record<string, string>> = {
   damaged_database: "Run rpm --rebuilddb in the guest, then scan again.",
   unreadable_history:
     "The repositories of packages are guessed without it; run dnf history list in the guest to see whether dnf can read it.",
+  unreadable_file: "Run the agent as root, or let its user read the file; then scan again.",
   no_packages: "Check --host-path of the agent: the rpm database there is empty.",
   repository_map_unavailable: "Central's own repository map is used; check --repo-cpe-url of the agent.",
   too_large: "Raise ROX_VIRTUAL_MACHINES_VSOCK_CONN_MAX_SIZE_KB.",
