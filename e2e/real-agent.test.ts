@@ -38,10 +38,14 @@ const ROOTS = readdirSync(join(import.meta.dirname, "testdata/rpm-roots"), { wit
   .filter((entry) => entry.isDirectory() && readdirSync(join(entry.parentPath, entry.name)).includes("report.pb.zst"))
   .map((entry) => entry.name);
 
-/** What our agent adds beyond the real one's fields: after `dnf reinstall` the history says @System, and ours resolves it to the repository before. */
-const BETTER: Readonly<Record<string, { readonly real: string; readonly ours: string }>> = {
-  "rhel9-dnf-real": { real: "lab-reinst 1.0-1.el9 x86_64  REPO_UNKNOWN 0", ours: "lab-reinst 1.0-1.el9 x86_64  SCANNED 0" },
-  "rhel9-dnf-real-wal": { real: "lab-reinst 1.0-1.el9 x86_64  REPO_UNKNOWN 0", ours: "lab-reinst 1.0-1.el9 x86_64  SCANNED 0" },
+/**
+ * What our agent knows beyond the real one's fields, as what becomes of a row of the real agent's. After `dnf reinstall` the history says @System, and ours
+ * resolves it to the repository before; where no history is, ours infers the repositories from Red Hat's signature (the map of this test has none for s390x).
+ */
+const BETTER: Readonly<Record<string, (row: string) => string>> = {
+  "rhel9-dnf-real": (row) => row.replace(/^(lab-reinst .*) REPO_UNKNOWN/, "$1 SCANNED"),
+  "rhel9-dnf-real-wal": (row) => row.replace(/^(lab-reinst .*) REPO_UNKNOWN/, "$1 SCANNED"),
+  "gr-ubi8-s390x-bdb": (row) => row.replace("REPO_UNKNOWN", "CPE_MISSING"),
 };
 
 test.each(ROOTS)("%s: the real agent's bytes and our agent's scan become the same virtual machine", async (root) => {
@@ -59,10 +63,7 @@ test.each(ROOTS)("%s: the real agent's bytes and our agent's scan become the sam
   expect([0, 3, 4], stderr).toContain(status);
 
   const [real, ours] = [await everythingOf(REAL.id), await everythingOf(OURS.id)];
-  const better = BETTER[root];
-  expect(ours).toStrictEqual(
-    better === undefined ? real : { ...real, components: real.components.map((row) => (row === better.real ? better.ours : row)) },
-  );
+  expect(ours).toStrictEqual({ ...real, components: real.components.map(BETTER[root] ?? ((row) => row)) });
 });
 
 interface ComponentRow {
