@@ -1,6 +1,6 @@
 /**
  * Fuzzes every reader of guest files: `make fuzz`, with ARGS="--smoke" for a few thousand executions each, "--only bdb,ndb" for some readers,
- * "--seed 7" for other inputs. Exit status 1 for a defect: whatever is no FormatError, an execution of over 5 s, a worker past MAX_RSS_MB.
+ * "--seed 7" for other inputs, "--damage" for the damage matrix instead. Exit status 1 for a defect: whatever is no FormatError, an execution of over 5 s, a worker past MAX_RSS_MB.
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
+import { runDamageMatrix } from "./damage-matrix.ts";
 import { TARGETS, type TargetName } from "./targets.ts";
 
 /** The longest first, so that both workers end together. */
@@ -42,21 +43,30 @@ interface WorkerLine {
 }
 
 const { values } = parseArgs({
-  options: { smoke: { type: "boolean", default: false }, only: { type: "string", default: "" }, seed: { type: "string", default: "1" } },
+  options: {
+    smoke: { type: "boolean", default: false },
+    damage: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
+    seed: { type: "string", default: "1" },
+  },
 });
 const folder = mkdtempSync(join(tmpdir(), "guestscan-fuzz-"));
+const worker = join(folder, "worker.cjs");
 const only = new Set(values.only.split(",").filter((name) => name !== ""));
 const queue = (Object.keys(EXECUTIONS) as TargetName[]).filter((name) => only.size === 0 || only.has(name));
-for (const name of queue) writeSeeds(name);
-const worker = join(folder, "worker.cjs");
-await bundleWorker();
-console.log(
-  `${"reader".padEnd(12)}${"executions".padStart(11)}${"outcomes".padStart(10)}${"slowest ms".padStart(12)}${"peak MB".padStart(9)}${"s".padStart(7)}`,
-);
-const ends = await Promise.all(Array.from({ length: WORKERS }, work));
-const isSound = ends.every((end) => end);
+const isSound = values.damage ? runDamageMatrix(Number(values.seed)) : await fuzzAll();
 if (isSound) rmSync(folder, { recursive: true });
 process.exitCode = isSound ? 0 : 1;
+
+async function fuzzAll(): Promise<boolean> {
+  for (const name of queue) writeSeeds(name);
+  await bundleWorker();
+  console.log(
+    `${"reader".padEnd(12)}${"executions".padStart(11)}${"outcomes".padStart(10)}${"slowest ms".padStart(12)}${"peak MB".padStart(9)}${"s".padStart(7)}`,
+  );
+  const ends = await Promise.all(Array.from({ length: WORKERS }, work));
+  return ends.every((end) => end);
+}
 
 /** As the agent is bundled, so that neither types nor the compiler take memory. */
 async function bundleWorker(): Promise<void> {
