@@ -1,4 +1,4 @@
-import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ByteSource } from "@guestscan/formats/bytes";
 import { createFileSource } from "./file-source.ts";
@@ -21,6 +21,8 @@ export interface HostFiles {
 
 export interface HostFile {
   readonly source: ByteSource;
+  /** Its first bytes, without the blocks that `source` keeps: for a look at many files. Throws "unreadable". */
+  head(length: number): Uint8Array;
   /** Differs once the file has been written to or replaced by a write in place. */
   state(): string;
   close(): void;
@@ -51,6 +53,13 @@ export function createHostFiles(hostPath: string): HostFiles {
         throw new HostFileError("too_large", `${path} has ${stats.size} bytes, more than the limit of ${maxBytes} bytes`);
       return {
         source: createFileSource(fd, Number(stats.size)),
+        head: (length) => {
+          const bytes = Buffer.alloc(length);
+          return bytes.subarray(
+            0,
+            attempt(path, () => readSync(fd, bytes, 0, length, 0)),
+          );
+        },
         state: () => stateOf(fstatSync(fd, { bigint: true })),
         close: () => closeSync(fd),
       };

@@ -46,7 +46,7 @@ function stateOf(files: HostFiles, path: string): string {
   const file = files.open(path, NO_LIMIT);
   if (file === undefined) return "";
   try {
-    return `${file.state()} ${Buffer.from(file.source.read(0, HEAD_BYTES)).toString("base64")}`;
+    return `${file.state()} ${Buffer.from(file.head(HEAD_BYTES)).toString("base64")}`;
   } finally {
     file.close();
   }
