@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { clearField, create, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import { scanHost } from "@guestscan/agent/scan";
+import type { RepositoryMap } from "@guestscan/formats/cpe/repository-map";
 import { decodeReport } from "@guestscan/formats/report/decode-report";
 import type { Inventory } from "@guestscan/formats/report/inventory";
 import { IndexReportSchema, type VMReport, VMReportSchema } from "@guestscan/proto/gen/virtualmachine/v1/index_report_pb";
@@ -9,10 +10,10 @@ import { CliError } from "./cli-error.ts";
 /** What stands for the CID of a report that was never sent: readers of the wire ask for one, and nobody here looks at it. */
 const NO_CID = "0";
 
-/** Scans a host root as the agent does. Throws CliError. */
-export async function scanRoot(folder: string, agentVersion: string): Promise<Inventory> {
+/** Scans a host root as the agent does with this map. Throws CliError. */
+export async function scanRoot(folder: string, repositoryMap: RepositoryMap, agentVersion: string): Promise<Inventory> {
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) throw new CliError("bad_input", `${folder} is not a folder`);
-  const { content } = await scanHost({ hostPath: folder, vsockCid: NO_CID, agentVersion });
+  const { content } = await scanHost({ hostPath: folder, vsockCid: NO_CID, agentVersion, repositoryMap });
   return decodeReport(toBinary(VMReportSchema, create(VMReportSchema, content)));
 }
 

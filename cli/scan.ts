@@ -1,3 +1,4 @@
+import type { RepositoryMap } from "@guestscan/formats/cpe/repository-map";
 import type { Inventory } from "@guestscan/formats/report/inventory";
 import { type JudgedPackage, matchInventory } from "@guestscan/matcher/match-inventory";
 import { loadTables } from "@guestscan/matcher/tables";
@@ -29,13 +30,13 @@ const PROGRESS_EVERY = 500;
 
 /** `guestscan scan`: the agent's scan and Central's match, without either. Throws CliError where there is nothing to judge or to judge by. */
 export async function scan(options: ScanOptions, deps: ScanDeps): Promise<ExitCode> {
-  const inventory = await readGuest(options.guest, deps);
+  const repositoryMap = readRepositoryMapFile(options.repositoryMap);
+  const inventory = await readGuest(options.guest, repositoryMap, deps);
   for (const { code, detail, path } of inventory.scan.reasons) deps.say(`guest: ${path === "" ? "" : `${path}: `}${detail} (${code})`);
   if (inventory.scan.state === "failed") {
     deps.say("guest: no packages could be read");
     return EXIT.badInput;
   }
-  const repositoryMap = readRepositoryMapFile(options.repositoryMap);
   const reading = await readVexOf(options.vex, inventory, deps);
   const judged = matchInventory(loadTables(reading.advisories), inventory, repositoryMap, { all: options.all });
   const rows = toFindingRows(judged);
@@ -46,8 +47,8 @@ export async function scan(options: ScanOptions, deps: ScanDeps): Promise<ExitCo
   return inventory.scan.state === "partial" || reading.brokenCount > 0 ? EXIT.partial : EXIT.done;
 }
 
-function readGuest(guest: ScanOptions["guest"], { version }: ScanDeps): Inventory | Promise<Inventory> {
-  return guest.kind === "root" ? scanRoot(guest.folder, version) : readReportFile(guest.file);
+function readGuest(guest: ScanOptions["guest"], repositoryMap: RepositoryMap, { version }: ScanDeps): Inventory | Promise<Inventory> {
+  return guest.kind === "root" ? scanRoot(guest.folder, repositoryMap, version) : readReportFile(guest.file);
 }
 
 async function readVexOf(path: string, { packages }: Inventory, { say, progress }: ScanDeps): Promise<VexReading> {
