@@ -202,7 +202,7 @@ test("the repository map may be compressed", () => {
   expect(scan("--report", report, "--repository-map", write("again.gz", gzipSync(readFileSync(plain)))).status).toBe(0);
 });
 
-test.each(["rhel9-dnf-real", "ubi9-nodejs18-content-sets", "ubi8-bdb-dnf4"])(
+test.each(["rhel9-dnf-real", "ubi9-nodejs18-dnf4", "ubi8-bdb-dnf4"])(
   "%s: a root has the findings of the real agent's report of it",
   (root) => {
     const documents = write("match.tar.zst", readFileSync(join(TESTDATA, "match/vex-documents.tar.zst")));
