@@ -23,7 +23,7 @@ const DATABASES: readonly (readonly [kind: RpmDatabaseKind, root: string, path: 
 ];
 
 const HARMS: Readonly<Record<string, (copy: Buffer, at: number, random: Random) => Buffer>> = {
-  zeroed: (copy, at) => copy.fill(0, at, at + PAGE),
+  zeroed: (copy, at) => copy.fill(0, at, Math.min(at + PAGE, copy.length)),
   flipped: (copy, at, random) => {
     for (let bits = 0; bits < 8; bits++) {
       const place = at + random(Math.min(PAGE, copy.length - at));

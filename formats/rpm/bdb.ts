@@ -153,8 +153,9 @@ function* readLostPages(db: Bdb): Generator<HeaderBlob> {
 }
 
 interface Page {
-  /** Valid until the next read. */
+  /** Valid until the next read, as is the view of them. */
   readonly bytes: Uint8Array;
+  readonly view: DataView;
   readonly next: number;
 }
 
@@ -168,7 +169,7 @@ function readPage(db: Bdb, number: number, ...types: readonly number[]): Page | 
   const [ownNumber, type] = [view.getUint32(PAGE_NUMBER_AT, db.littleEndian), view.getUint8(TYPE_AT)];
   if (ownNumber !== number) return `it says that it is page ${ownNumber}`;
   if (!types.includes(type)) return `its type is ${type}, not ${types.join(" or ")}`;
-  return { bytes, next: view.getUint32(NEXT_PAGE_AT, db.littleEndian) };
+  return { bytes, view, next: view.getUint32(NEXT_PAGE_AT, db.littleEndian) };
 }
 
 /** Items lie from the end of the page to its start: key, value, key, value …; item i ends where item i-1 starts. */
@@ -206,7 +207,7 @@ function readOverflow(db: Bdb, first: number, length: number): Uint8Array | "bad
   for (let number = first; missing > 0; ) {
     const page = readPage(db, number, PAGE_TYPES.overflow);
     if (typeof page === "string") return "bad_overflow_chain";
-    const used = new DataView(page.bytes.buffer, page.bytes.byteOffset, PAGE_HEADER_SIZE).getUint16(BYTES_USED_AT, db.littleEndian);
+    const used = page.view.getUint16(BYTES_USED_AT, db.littleEndian);
     if (used === 0 || used > missing || PAGE_HEADER_SIZE + used > db.pageSize) return "bad_overflow_chain";
     db.gatherer.add(page.bytes.subarray(PAGE_HEADER_SIZE, PAGE_HEADER_SIZE + used));
     missing -= used;
