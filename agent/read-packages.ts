@@ -3,9 +3,9 @@ import type { Damage, DatabaseFiles, RpmDatabaseKind } from "@guestscan/formats/
 import { READERS } from "@guestscan/formats/rpm/database-kind";
 import { parseHeader } from "@guestscan/formats/rpm/header";
 import { countDamage, type DamageCount, describeDamage } from "./damage.ts";
-import { findHotJournal } from "./find-hot-journal.ts";
 import { HostFileError } from "./host-file-error.ts";
-import type { HostFile, HostFiles } from "./host-files.ts";
+import type { HostFiles } from "./host-files.ts";
+import { type OpenDatabase, openDatabase } from "./open-database.ts";
 import type { ScanReason } from "./scan-status.ts";
 import { type ScannedPackage, toScannedPackage } from "./scanned-package.ts";
 
@@ -84,17 +84,13 @@ interface Place {
 function readDatabase(files: HostFiles, place: Place): ReadPackages | undefined {
   const { kind, path } = place;
   for (let attempt = 1; ; attempt++) {
-    let main: HostFile | undefined;
-    let wal: HostFile | undefined;
+    let database: OpenDatabase | undefined;
     try {
-      main = files.open(path, MAX_DATABASE_BYTES);
-      if (main === undefined) return undefined;
-      wal = kind === "sqlite" ? files.open(`${path}-wal`, MAX_DATABASE_BYTES) : undefined;
-      const before = [main.state(), wal?.state()];
-      const journal = kind === "sqlite" ? findHotJournal(files, path) : undefined;
-      const attempted = attemptRead({ main: main.source, ...(wal === undefined ? {} : { wal: wal.source }) }, place);
-      const read = journal === undefined ? attempted : { ...attempted, reasons: [...attempted.reasons, journal] };
-      if (main.state() === before[0] && wal?.state() === before[1]) return read;
+      database = openDatabase(files, path, kind === "sqlite", MAX_DATABASE_BYTES);
+      if (database === undefined) return undefined;
+      const before = database.state();
+      const read = attemptRead(database.files, place);
+      if (database.state() === before) return read;
       if (attempt === MAX_ATTEMPTS) {
         const detail = `the database was written to while it was read, ${MAX_ATTEMPTS} times in a row`;
         return { packages: read.packages, reasons: [...read.reasons, { code: "database_changing", detail, path }] };
@@ -102,8 +98,7 @@ function readDatabase(files: HostFiles, place: Place): ReadPackages | undefined 
     } catch (error) {
       return { packages: [], reasons: [unreadable(path, error)] };
     } finally {
-      main?.close();
-      wal?.close();
+      database?.close();
     }
   }
 }

@@ -5,9 +5,9 @@ import { mediaRepository, type Release } from "@guestscan/formats/dnf/media-repo
 import { FormatError } from "@guestscan/formats/format-error";
 import type { DatabaseFiles } from "@guestscan/formats/rpm/database";
 import { countDamage, type DamageCount, describeDamage } from "./damage.ts";
-import { findHotJournal } from "./find-hot-journal.ts";
 import { HostFileError } from "./host-file-error.ts";
-import type { HostFile, HostFiles } from "./host-files.ts";
+import type { HostFiles } from "./host-files.ts";
+import { type OpenDatabase, openDatabase } from "./open-database.ts";
 import { readYumdb } from "./read-yumdb.ts";
 import type { ScanReason } from "./scan-status.ts";
 import type { ScannedPackage } from "./scanned-package.ts";
@@ -85,27 +85,23 @@ interface HistoryFile {
 
 /** undefined where the file is not there or nothing of it can be read. */
 function readHistoryFile(files: HostFiles, path: string, installed: ReadonlySet<string>, reasons: ScanReason[]): HistoryFile | undefined {
-  let main: HostFile | undefined;
-  let wal: HostFile | undefined;
+  let database: OpenDatabase | undefined;
   const damages = new Map<string, DamageCount>();
-  const read = (database: DatabaseFiles): DnfHistory | undefined =>
-    readHistory(database, installed, (damage) => countDamage(damages, damage));
+  const read = (history: DatabaseFiles): DnfHistory | undefined =>
+    readHistory(history, installed, (damage) => countDamage(damages, damage));
   try {
-    main = files.open(path, MAX_HISTORY_BYTES);
-    if (main === undefined) return undefined;
-    wal = files.open(`${path}-wal`, MAX_HISTORY_BYTES);
-    const journal = findHotJournal(files, path);
-    if (journal !== undefined) reasons.push(journal);
-    const withoutLog = read({ main: main.source });
-    const withLog = wal === undefined || wal.source.size === 0 ? withoutLog : read({ main: main.source, wal: wal.source });
+    database = openDatabase(files, path, true, MAX_HISTORY_BYTES);
+    if (database === undefined) return undefined;
+    const { wal, ...rest } = database.files;
+    const withoutLog = read(rest);
+    const withLog = wal === undefined ? withoutLog : read({ ...rest, wal });
     if (damages.size > 0) reasons.push({ code: "damaged_history", detail: `not read: ${describeDamage(damages)}`, path });
     return { withLog, withoutLog };
   } catch (error) {
     reasons.push({ code: "unreadable_history", detail: messageOf(error), path });
     return undefined;
   } finally {
-    main?.close();
-    wal?.close();
+    database?.close();
   }
 }
 

@@ -17,7 +17,6 @@ export type ScanReasonCode =
   | "unreadable_database"
   | "damaged_database"
   | "database_changing"
-  | "unfinished_transaction"
   | "no_packages"
   | "too_many_packages"
   | "unreadable_history"

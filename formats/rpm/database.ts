@@ -21,10 +21,11 @@ export interface Damage {
   readonly detail: string;
 }
 
-/** The files of one database: its main file and, where there is one, SQLite's write-ahead log. */
+/** The files of one database: its main file and, where there are any, SQLite's write-ahead log and rollback journal. */
 export interface DatabaseFiles {
   readonly main: ByteSource;
   readonly wal?: ByteSource;
+  readonly journal?: ByteSource;
 }
 
 /** Reads on over damage: what it could not read goes to `onDamage`, once per place. Throws FormatError only where nothing at all can be read. */

@@ -1,8 +1,9 @@
 import { FormatError } from "../format-error.ts";
 import type { Damage, DatabaseFiles } from "./database.ts";
+import { readJournal } from "./sqlite-journal.ts";
 import { readWal } from "./sqlite-wal.ts";
 
-/** The pages of one SQLite database as a reader sees them that opens it now: the main file under the committed frames of its write-ahead log. */
+/** The pages of one SQLite database as a reader sees them that opens it now: the main file, what a transaction that did not end overwrote of it put back, under the committed frames of its write-ahead log. */
 export interface SqlitePages {
   /** Of a page, less the bytes reserved at its end. */
   readonly usableSize: number;
@@ -31,19 +32,20 @@ export function isSqlite(start: Uint8Array): boolean {
   return start.length >= MAGIC.length && Buffer.from(start.buffer, start.byteOffset, MAGIC.length).toString("latin1") === MAGIC;
 }
 
-/** Throws FormatError: "malformed" when the main file is no SQLite database, "too_large" past MAX_PAGES. Damage: "truncated_file", and readWal's. */
+/** Throws FormatError: "malformed" when the main file is no SQLite database, "too_large" past MAX_PAGES. Damage: "truncated_file", and readWal's and readJournal's. */
 export function openPages(files: DatabaseFiles, onDamage: (damage: Damage) => void): SqlitePages {
   const { main } = files;
   const onDisk = parseHeader(main.read(0, HEADER_SIZE));
   const { pageSize } = onDisk;
   const wal = files.wal === undefined ? undefined : readWal(files.wal, pageSize, onDamage);
-  const firstFrame = wal?.frames.get(1);
-  const header = firstFrame === undefined ? onDisk : parseHeader(firstFrame());
+  const journal = files.journal === undefined ? undefined : readJournal(files.journal, pageSize, onDamage);
+  const firstPage = wal?.frames.get(1) ?? journal?.pages.get(1);
+  const header = firstPage === undefined ? onDisk : parseHeader(firstPage());
   const wholePages = Math.floor(main.size / pageSize);
   const claimed = header.pageCount ?? wholePages;
-  if (wal === undefined && claimed > wholePages)
+  if (wal === undefined && journal === undefined && claimed > wholePages)
     onDamage({ code: "truncated_file", detail: `SQLite file has ${main.size} bytes; its header says ${claimed} pages of ${pageSize}` });
-  const pageCount = wal?.pageCount ?? Math.min(claimed, wholePages);
+  const pageCount = wal?.pageCount ?? journal?.pageCount ?? Math.min(claimed, wholePages);
   if (pageCount > MAX_PAGES) throw new FormatError("too_large", `SQLite file has ${pageCount} pages, more than ${MAX_PAGES}`);
   const { usableSize } = header;
   return {
@@ -52,7 +54,7 @@ export function openPages(files: DatabaseFiles, onDamage: (damage: Damage) => vo
     textEncoding: header.textEncoding,
     read(number) {
       if (!(number >= 1 && number <= pageCount)) return undefined;
-      const page = wal?.frames.get(number)?.() ?? main.read((number - 1) * pageSize, pageSize);
+      const page = wal?.frames.get(number)?.() ?? journal?.pages.get(number)?.() ?? main.read((number - 1) * pageSize, pageSize);
       if (page.length !== pageSize) return undefined;
       return usableSize === pageSize ? page : page.subarray(0, usableSize); // a view less for each page of a large database
     },

@@ -32,10 +32,10 @@ const MAX_TABLES = 10_000;
 const SCHEMA_ROOT = 1;
 
 /**
- * Opens a SQLite database of format 3 (https://www.sqlite.org/fileformat2.html), with what its write-ahead log has committed.
+ * Opens a SQLite database of format 3 (https://www.sqlite.org/fileformat2.html), with what its write-ahead log has committed, without what a transaction has
+ * written that did not end.
  * Damaged pages are skipped and reported, here and while rows are read; each page is reported once per table.
  * Throws FormatError: "malformed" when it is no SQLite file, "too_large" past 2^24 pages.
- * KNOWN LIMIT: a hot rollback journal is not played back; a writer that died half-way may leave a mixture of old and new pages. isHotJournal tells.
  */
 export function openSqlite(files: DatabaseFiles, onDamage: (damage: Damage) => void): SqliteDatabase {
   const pages = openPages(files, onDamage);
