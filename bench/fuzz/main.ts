@@ -19,6 +19,7 @@ const EXECUTIONS: Readonly<Record<TargetName, number>> = {
   map: 1_000_000,
   sqlite: 300_000,
   wal: 300_000,
+  journal: 300_000,
   bdb: 300_000,
   ndb: 300_000,
   "os-release": 1_000_000,

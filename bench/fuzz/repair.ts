@@ -32,6 +32,19 @@ export function repairWal(wal: Buffer): Buffer {
   return wal;
 }
 
+/** The same for the first segment of a rollback journal. */
+export function repairJournal(journal: Buffer): Buffer {
+  if (journal.length < 28) return journal;
+  const [nonce, sectorSize, pageSize] = [12, 20, 24].map((at) => journal.readUInt32BE(at));
+  if (nonce === undefined || sectorSize === undefined || pageSize === undefined || pageSize < 512 || pageSize > 65536) return journal;
+  for (let at = sectorSize; at + 8 + pageSize <= journal.length; at += 8 + pageSize) {
+    let sum = nonce;
+    for (let i = pageSize - 200; i > 0; i -= 200) sum = (sum + (journal[at + 4 + i] ?? 0)) >>> 0;
+    journal.writeUInt32BE(sum, at + 4 + pageSize);
+  }
+  return journal;
+}
+
 type Sums = readonly [number, number];
 
 function add([a, b]: Sums, bytes: Buffer, isLittle: boolean): Sums {

@@ -13,7 +13,7 @@ import { READERS } from "@guestscan/formats/rpm/database-kind";
 import { parseHeader } from "@guestscan/formats/rpm/header";
 import { unpackRoot } from "../../e2e/unpack-roots.ts";
 import { writeBdb, writeNdb, writeSqlite } from "../write-rpmdb.ts";
-import { repairNdb, repairWal } from "./repair.ts";
+import { repairJournal, repairNdb, repairWal } from "./repair.ts";
 
 /** A reader, and real inputs to begin with, small so that a run takes microseconds. */
 export interface FuzzTarget {
@@ -26,7 +26,7 @@ export interface FuzzTarget {
   readonly maxBytes: number;
 }
 
-export type TargetName = "header" | "bdb" | "ndb" | "sqlite" | "wal" | "history" | "os-release" | "manifest" | "map";
+export type TargetName = "header" | "bdb" | "ndb" | "sqlite" | "wal" | "journal" | "history" | "os-release" | "manifest" | "map";
 
 const DATABASE_BYTES = 160 * 1024;
 const TEXT_BYTES = 16 * 1024;
@@ -40,7 +40,13 @@ export const TARGETS: Readonly<Record<TargetName, FuzzTarget>> = {
   },
   ndb: { seeds: () => [writeNdb(smallHeaders())], run: database("ndb"), repair: repairNdb, maxBytes: DATABASE_BYTES },
   sqlite: { seeds: () => [smallSqlite().main], run: database("sqlite"), maxBytes: DATABASE_BYTES },
-  wal: { seeds: () => [joinWal(smallSqlite())], run: scanWithLog, repair: repairLog, maxBytes: DATABASE_BYTES },
+  wal: { seeds: () => [joinFiles(smallSqlite())], run: scanWith("wal"), repair: repairSecond(repairWal), maxBytes: DATABASE_BYTES },
+  journal: {
+    seeds: () => [joinFiles(interruptedSqlite())],
+    run: scanWith("journal"),
+    repair: repairSecond(repairJournal),
+    maxBytes: DATABASE_BYTES,
+  },
   history: {
     seeds: () => [readRoot("cc-layer-dnf-hint-true", "var/lib/dnf/history.sqlite"), dnf5History()],
     run: history(),
@@ -91,8 +97,26 @@ function withoutDigests(header: Buffer): Buffer {
   return copy;
 }
 
+interface TwoFiles {
+  readonly main: Buffer;
+  /** The log or the journal. */
+  readonly second: Buffer;
+}
+
 /** Four packages, and a log that erases one and adds it again under another number. */
-function smallSqlite(): { readonly main: Buffer; readonly wal: Buffer } {
+function smallSqlite(): TwoFiles {
+  return interrupt("wal", "pragma wal_autocheckpoint = 0; insert into Packages select 9001, blob from Packages where hnum = 1");
+}
+
+/** Four packages in the middle of a transaction that changes all of them. */
+function interruptedSqlite(): TwoFiles {
+  return interrupt(
+    "journal",
+    "pragma journal_mode = delete; pragma cache_size = 1; begin; update Packages set hnum = hnum + 100, blob = zeroblob(20000)",
+  );
+}
+
+function interrupt(suffix: "wal" | "journal", statements: string): TwoFiles {
   return withFolder((folder) => {
     const path = join(folder, "rpmdb.sqlite");
     writeSqlite(
@@ -100,9 +124,8 @@ function smallSqlite(): { readonly main: Buffer; readonly wal: Buffer } {
       smallHeaders().map((bytes) => ({ name: parseHeader(bytes).name, bytes })),
     );
     const writer = new DatabaseSync(path);
-    writer.exec("pragma wal_autocheckpoint = 0; insert into Packages select 9001, blob from Packages where hnum = 1");
-    writer.exec("delete from Packages where hnum = 1; update Name set hnum = 9001 where hnum = 1");
-    const files = { main: readFileSync(path), wal: readFileSync(`${path}-wal`) };
+    writer.exec(statements);
+    const files = { main: readFileSync(path), second: readFileSync(`${path}-${suffix}`) };
     writer.close();
     return files;
   });
@@ -149,25 +172,29 @@ function database(kind: RpmDatabaseKind): (input: Buffer) => string {
   return (input) => scan(kind, { main: bytesSource(input) });
 }
 
-/** The two files as one input: u32 length of the main file, it, the log. */
-function joinWal({ main, wal }: { readonly main: Buffer; readonly wal: Buffer }): Buffer {
+/** The two files as one input: u32 length of the main file, it, the other. */
+function joinFiles({ main, second }: TwoFiles): Buffer {
   const length = Buffer.alloc(4);
   length.writeUInt32BE(main.length);
-  return Buffer.concat([length, main, wal]);
+  return Buffer.concat([length, main, second]);
 }
 
-function walStart(input: Buffer): number {
+function secondStart(input: Buffer): number {
   return input.length < 4 ? input.length : Math.min(input.length, 4 + input.readUInt32BE(0));
 }
 
-function scanWithLog(input: Buffer): string {
-  const start = walStart(input);
-  return scan("sqlite", { main: bytesSource(input.subarray(4, start)), wal: bytesSource(input.subarray(start)) });
+function scanWith(second: "wal" | "journal"): (input: Buffer) => string {
+  return (input) => {
+    const start = secondStart(input);
+    return scan("sqlite", { main: bytesSource(input.subarray(4, start)), [second]: bytesSource(input.subarray(start)) });
+  };
 }
 
-function repairLog(input: Buffer): Buffer {
-  repairWal(input.subarray(walStart(input)));
-  return input;
+function repairSecond(repair: (file: Buffer) => Buffer): (input: Buffer) => Buffer {
+  return (input) => {
+    repair(input.subarray(secondStart(input)));
+    return input;
+  };
 }
 
 function history(): (input: Buffer) => string {

@@ -19,6 +19,90 @@ afterEach(() => {
   for (const copy of copies.splice(0)) rmSync(copy, { recursive: true });
 });
 
+describe("where packages came from, beyond what the real agent says", () => {
+  test.each<readonly [root: string, name: string, expected: Origin | undefined, why: string]>([
+    [
+      "rhel9-dnf-real",
+      "lab-reinst",
+      { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "DNF_HISTORY" },
+      "a reinstallation is looked through",
+    ],
+    ["rhel9-dnf-real", "google-chrome-stable", undefined, "no history knows it"],
+    ["rhel9-dnf-real", "lab-nohistory", undefined, "no history knows it"],
+    [
+      "rhel9-dnf-real-wal",
+      "lab-nohistory",
+      { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "DNF_HISTORY" },
+      "the history's write-ahead log knows it",
+    ],
+    ["rhel9-dnf-real", "htop", { repoid: "epel", source: "DNF_HISTORY" }, "a repository that is not in the map"],
+    ["fedora42-dnf5", "bash", { repoid: "aea2214b263845539cc9b774ac8dd4c7", source: "DNF_HISTORY" }, "dnf 5"],
+    [
+      "ubi9-nodejs18-content-sets",
+      "binutils",
+      { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "DNF_HISTORY" },
+      "the history knows more than the manifest that wins over it",
+    ],
+    ["ubi9-nodejs18-dnf4", "openssl-devel", { repoid: "rhel-9-for-x86_64-appstream-rpms", source: "KICKSTART" }, "a compose of Red Hat's"],
+    ["ubi9-nodejs18-dnf4", "less", { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "KICKSTART" }, "a compose of Red Hat's"],
+    [
+      "ubi9-nodejs18-content-sets",
+      "less",
+      { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "KICKSTART" },
+      "a compose that is a content set",
+    ],
+    ["ubi9-nodejs18-content-sets", "zlib", undefined, "the manifest names more than one repository"],
+  ])("%s: %s %o (%s)", async (root, name, expected) => {
+    expect(originOf(await scan(unpackRoot(root)), name)).toStrictEqual(expected);
+  });
+
+  test("a manifest of one repository names that of every package that the history does not know", async () => {
+    const root = copyRoot("ubi9-nodejs18-content-sets");
+    writeFileSync(
+      join(root, "root/buildinfo/content_manifests/ubi9-container-9.2-1.json"),
+      '{"content_sets": ["rhel-9-for-x86_64-baseos-rpms"]}',
+    );
+    const result = await scan(root);
+    expect(originOf(result, "zlib")).toStrictEqual({ repoid: "rhel-9-for-x86_64-baseos-rpms", source: "CONTENT_MANIFEST" });
+    expect(result.content.packageOrigins).toHaveLength(301);
+  });
+
+  test("a manifest that does not name a package's recorded repository outweighs it", async () => {
+    const root = copyRoot("ubi9-nodejs18-content-sets");
+    writeFileSync(
+      join(root, "root/buildinfo/content_manifests/ubi9-container-9.2-1.json"),
+      '{"content_sets": ["a", "rhel-9-for-x86_64-baseos-rpms"]}',
+    );
+    const result = await scan(root);
+    expect([originOf(result, "nodejs"), originOf(result, "binutils")]).toStrictEqual([
+      undefined,
+      { repoid: "rhel-9-for-x86_64-baseos-rpms", source: "DNF_HISTORY" },
+    ]);
+  });
+
+  test("a host that went from dnf 4 to dnf 5 has two histories", async () => {
+    const root = copyRoot("rhel9-dnf-real");
+    mkdirSync(join(root, "usr/lib/sysimage/libdnf5"), { recursive: true });
+    const path = join(root, "usr/lib/sysimage/libdnf5/transaction_history.sqlite");
+    cpSync(join(unpackRoot("fedora42-dnf5"), "usr/lib/sysimage/libdnf5/transaction_history.sqlite"), path);
+    expect(originOf(await scan(root), "htop")).toStrictEqual({ repoid: "epel", source: "DNF_HISTORY" });
+  });
+});
+
+interface Origin {
+  readonly repoid: string;
+  readonly source: string;
+}
+
+function originOf({ content }: HostScan, name: string): Origin | undefined {
+  const packages = Object.entries(content.indexReport?.indexV4?.contents?.packages ?? {});
+  const [id] = packages.find(([, scanned]) => scanned.name === name) ?? [];
+  const origin = content.packageOrigins?.find(({ packageId }) => packageId === id);
+  return origin === undefined ? undefined : { repoid: origin.repoid ?? "", source: SOURCES[origin.source ?? 0] ?? "" };
+}
+
+const SOURCES: readonly string[] = ["UNSPECIFIED", "DNF_HISTORY", "KICKSTART", "CONTENT_MANIFEST", "INFERRED"];
+
 /** How many packages have which origins: "INFERRED a, b" to their number. */
 function countOrigins({ content }: HostScan): Readonly<Record<string, number>> {
   const byPackage = new Map<string, string>();
