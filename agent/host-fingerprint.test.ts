@@ -46,6 +46,7 @@ test.each<readonly [name: string, change: (at: (path: string) => string) => void
       renameSync(at("copy"), at(RPMDB));
     },
   ],
+  ["a transaction's rollback journal", (at) => writeFileSync(at(`${RPMDB}-journal`), "")],
   ["a database that goes", (at) => rmSync(at(RPMDB))],
   ["a second database", (at) => writeFileSync(at("var/lib/rpm/Packages"), "")],
   ["the history", (at) => appendFileSync(at("var/lib/dnf/history.sqlite"), "x")],

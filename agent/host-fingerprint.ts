@@ -1,9 +1,9 @@
 import { HostFileError } from "./host-file-error.ts";
 import type { HostFiles } from "./host-files.ts";
 
-/** What a scan reads; WAL files beside the databases. */
+/** What a scan reads, and the logs beside the databases. */
 const DATABASE_FOLDERS = ["usr/lib/sysimage/rpm", "usr/share/rpm", "var/lib/rpm"] as const;
-const DATABASE_FILES = ["Packages", "Packages.db", "rpmdb.sqlite", "rpmdb.sqlite-wal"] as const;
+const DATABASE_FILES = ["Packages", "Packages.db", "rpmdb.sqlite", "rpmdb.sqlite-wal", "rpmdb.sqlite-journal"] as const;
 const HISTORIES = ["usr/lib/sysimage/libdnf5/transaction_history.sqlite", "var/lib/dnf/history.sqlite"] as const;
 const FILES = ["etc/os-release", "usr/lib/os-release", "etc/machine-id"] as const;
 const FOLDERS = [
@@ -34,7 +34,7 @@ const NO_LIMIT = Number.MAX_SAFE_INTEGER;
 export function fingerprintHost(files: HostFiles): string {
   const paths = [
     ...DATABASE_FOLDERS.flatMap((folder) => DATABASE_FILES.map((name) => `${folder}/${name}`)),
-    ...HISTORIES.flatMap((path) => [path, `${path}-wal`]),
+    ...HISTORIES.flatMap((path) => [path, `${path}-wal`, `${path}-journal`]),
     ...FILES,
   ];
   const parts = paths.map((path) => `${path} ${attempt(() => stateOf(files, path))}`);

@@ -6,13 +6,8 @@ import { join } from "node:path";
 import { bundleAgent } from "@guestscan/agent/bundle";
 import { decodeReport } from "@guestscan/formats/report/decode-report";
 import { scanReport } from "@guestscan/formats/report/scan-report";
-import { systemClock } from "@guestscan/relay/clock";
-import { readConfig } from "@guestscan/relay/config";
-import { createSensorLink } from "@guestscan/relay/sensor-link";
-import { openSpoolFiles } from "@guestscan/relay/spool-files";
-import { startRelay } from "@guestscan/relay/start-relay";
+import { startRealRelay } from "@guestscan/relay/testdata/real-relay";
 import { storeAll, startScriptedSensor } from "@guestscan/relay/testdata/stand-ins";
-import pino from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { mintTestAuthority } from "./mint-certificates.ts";
 import { unpackRoot } from "./unpack-roots.ts";
@@ -38,36 +33,6 @@ afterEach(async () => {
   rmSync(dir, { recursive: true });
 });
 
-async function startRealRelay(sensorPort: number): Promise<void> {
-  const sensor = `127.0.0.1:${sensorPort}`;
-  const args = [
-    "--listen",
-    `hybrid:${dir}/vm`,
-    "--sensor",
-    sensor,
-    "--certs",
-    `${dir}/relay`,
-    "--spool",
-    `${dir}/spool`,
-    "--node",
-    "node-1",
-  ];
-  const invocation = readConfig([...args, "--burst", "1000"], {}, "0.1.0");
-  if (invocation.kind !== "run") throw new Error(invocation.text);
-  const relay = await startRelay(invocation.config, {
-    files: await openSpoolFiles(invocation.config.spoolDir),
-    connect: createSensorLink(sensor, join(dir, "relay")),
-    loadVsock: () => {
-      throw new Error("this test has no vsock");
-    },
-    clock: systemClock,
-    random: () => 0.05,
-    log: pino({ level: "silent" }),
-    version: "0.1.0",
-  });
-  closing.push(() => relay.stop());
-}
-
 function startAgent(root: string): ChildProcess {
   const address = `unix:${dir}/vm/42.sock_818`;
   const settings = [
@@ -89,7 +54,8 @@ function startAgent(root: string): ChildProcess {
 test("a guest's report goes up once; then only that it has not changed; then, compressed, what has", async () => {
   const sensor = await startScriptedSensor(join(dir, "sensor"), storeAll);
   closing.push(() => sensor.close());
-  await startRealRelay(sensor.port);
+  const relay = await startRealRelay(dir, sensor.port);
+  closing.push(() => relay.stop());
   await sensor.receivedCount(1);
   const root = join(dir, "root");
   cpSync(unpackRoot("ubi9-nodejs18-dnf4"), root, { recursive: true });

@@ -6,13 +6,8 @@ import { join } from "node:path";
 import { setTimeout as pass } from "node:timers/promises";
 import { bundleAgent } from "@guestscan/agent/bundle";
 import { decodeReport } from "@guestscan/formats/report/decode-report";
-import { systemClock } from "@guestscan/relay/clock";
-import { readConfig } from "@guestscan/relay/config";
-import { createSensorLink } from "@guestscan/relay/sensor-link";
-import { openSpoolFiles } from "@guestscan/relay/spool-files";
-import { startRelay } from "@guestscan/relay/start-relay";
+import { startRealRelay } from "@guestscan/relay/testdata/real-relay";
 import { startScriptedSensor, storeAll } from "@guestscan/relay/testdata/stand-ins";
-import pino from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { mintTestAuthority } from "./mint-certificates.ts";
 import { unpackRoot } from "./unpack-roots.ts";
@@ -52,32 +47,7 @@ const spread = (i: number): number => (i * 0.618_033_988_75) % 1;
 test(`an agent that is killed at any of ${KILLS} moments sends nothing but whole reports, and the next one runs`, async () => {
   const sensor = await startScriptedSensor(join(dir, "sensor"), storeAll);
   closing.push(() => sensor.close());
-  const address = `127.0.0.1:${sensor.port}`;
-  const args = [
-    "--listen",
-    `hybrid:${dir}/vm`,
-    "--sensor",
-    address,
-    "--certs",
-    `${dir}/relay`,
-    "--spool",
-    `${dir}/spool`,
-    "--node",
-    "node-1",
-  ];
-  const invocation = readConfig([...args, "--burst", "1000"], {}, "0.1.0");
-  if (invocation.kind !== "run") throw new Error(invocation.text);
-  const relay = await startRelay(invocation.config, {
-    files: await openSpoolFiles(invocation.config.spoolDir),
-    connect: createSensorLink(address, join(dir, "relay")),
-    loadVsock: () => {
-      throw new Error("this test has no vsock");
-    },
-    clock: systemClock,
-    random: () => 0.05,
-    log: pino({ level: "silent" }),
-    version: "0.1.0",
-  });
+  const relay = await startRealRelay(dir, sensor.port);
   closing.push(() => relay.stop());
   let killed = 0;
   for (let i = 0; i < KILLS; i++) {
