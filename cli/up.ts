@@ -196,12 +196,15 @@ async function scanGuests(guests: readonly Guest[], deps: UpDeps, { dataDir, soc
     }
     const socket = join(sockets, `${cid}.sock_818`);
     await waitFor(`the relay's socket of ${name}`, () => Promise.resolve(existsSync(socket)), deps.signal);
-    const args = ["--host-path", guest.root, "--address", `unix:${socket}`, "--repo-cpe-url", `file:${mapFile}`];
+    const args = ["--host-path", guest.root, "--address", `unix:${socket}`, "--repo-cpe-url", `file:${mapFile}`, ...NOTHING_KEPT];
     const { status, stderr } = await runToEnd(join(deps.bin, "roxagent"), args, deps.env);
     if (status !== null && DELIVERED.has(status)) delivered.add(guest);
     deps.print(`  ${name.padEnd(16)} ${SCAN_RESULTS.get(status) ?? `was not delivered (exit status ${status}): ${lastLine(stderr)}`}`);
   }
 }
+
+/** Many guests' agents on one machine: none of them may keep what a guest's only agent keeps for the next run. */
+const NOTHING_KEPT = ["--cache-dir", "", "--run-dir", "", "--lock-file", ""] as const;
 
 /** Exit statuses of roxagent after which Central has the report (see `roxagent --help`). */
 const DELIVERED: ReadonlySet<number> = new Set([0, 3, 4]);

@@ -135,9 +135,12 @@ export async function startStack({ machines, vex, repositoryMap }: StackOptions)
   };
 }
 
-/** Runs the built agent to its end. */
+/** Runs the built agent to its end; it keeps nothing on this machine for its next run. */
 export function runAgent(args: readonly string[]): { readonly status: number | null; readonly stdout: string; readonly stderr: string } {
-  return spawnSync(join(DIST, "bin/roxagent"), args, { encoding: "utf8", maxBuffer: 1 << 28 });
+  return spawnSync(join(DIST, "bin/roxagent"), ["--cache-dir=", "--run-dir=", "--lock-file=", ...args], {
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
 }
 
 /** What a guest without our agent does: writes bytes to the socket, half-closes, reads to the end. Resolves to the answer, empty when the relay just closed. */
