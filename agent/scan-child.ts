@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { writeSync } from "node:fs";
-import { buffer, text } from "node:stream/consumers";
 import type { Readable } from "node:stream";
+import { buffer, text } from "node:stream/consumers";
 import type { Config } from "./config.ts";
 import type { RunResult } from "./run-once.ts";
 

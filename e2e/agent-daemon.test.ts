@@ -7,7 +7,7 @@ import { bundleAgent } from "@guestscan/agent/bundle";
 import { decodeReport } from "@guestscan/formats/report/decode-report";
 import { scanReport } from "@guestscan/formats/report/scan-report";
 import { startRealRelay } from "@guestscan/relay/testdata/real-relay";
-import { storeAll, startScriptedSensor } from "@guestscan/relay/testdata/stand-ins";
+import { startScriptedSensor, storeAll } from "@guestscan/relay/testdata/stand-ins";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { mintTestAuthority } from "./mint-certificates.ts";
 import { unpackRoot } from "./unpack-roots.ts";

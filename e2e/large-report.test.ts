@@ -1,6 +1,7 @@
-import { zstdDecompressSync } from "node:zlib";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { zstdDecompressSync } from "node:zlib";
 import { fromBinary } from "@bufbuild/protobuf";
 import { compressReport } from "@guestscan/agent/compress-report";
 import { encodeReport } from "@guestscan/agent/report";
@@ -10,7 +11,6 @@ import { scanReport } from "@guestscan/formats/report/scan-report";
 import type { Package } from "@guestscan/proto/gen/scanner/v4/index_report_pb";
 import { VMReportSchema } from "@guestscan/proto/gen/virtualmachine/v1/index_report_pb";
 import { DEFAULT_MAX_REPORT_BYTES } from "@guestscan/proto/limits";
-import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 
 const ROOTS = join(import.meta.dirname, "testdata/rpm-roots");

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { parseRepositoryMap } from "@guestscan/formats/cpe/repository-map";
 import { parseVexDocument } from "@guestscan/formats/vex/parse-document";
-import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { matchPackage, type PackageInstance } from "./match.ts";
 import { loadTables } from "./tables.ts";

@@ -1,5 +1,5 @@
-import { MAX_CONTENT_BYTES } from "@guestscan/formats/report/compressed-content";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { MAX_CONTENT_BYTES } from "@guestscan/formats/report/compressed-content";
 import { OffersSchema, StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import type { RelayError, RelayErrorCode } from "./relay-error.ts";
 
