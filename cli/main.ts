@@ -61,9 +61,9 @@ async function run(command: CliCommand): Promise<number> {
   }
 }
 
-/** Aborted by Ctrl-C or SIGTERM. */
+/** Aborted by Ctrl-C, SIGTERM or the end of the terminal. */
 function interruption(): AbortSignal {
   const controller = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => controller.abort());
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => controller.abort());
   return controller.signal;
 }

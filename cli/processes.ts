@@ -19,10 +19,27 @@ export interface PartOptions {
   readonly onLine: (line: string) => void;
 }
 
+/**
+ * Runs its arguments as a part, ends it when this pipe's other end (descriptor 3) is gone, and hands SIGTERM on. So no part outlives `up`, however that ends:
+ * an orphan would hold the port and the database against the next start.
+ */
+const KEEPER = `
+"$@" 3<&- & part=$!
+{ read -r _ <&3; kill -TERM $part; } 2>/dev/null & watch=$!
+trap 'kill -TERM $part' TERM
+wait $part; status=$?
+[ $status -gt 128 ] && wait $part && status=$?
+kill $watch 2>/dev/null
+exit $status`;
+
 /** Starts a part in a process group of its own: Ctrl-C in a terminal then reaches `up` alone, which stops the parts in their order. */
 export function startPart({ name, file, args, env, onLine }: PartOptions): Part {
-  const child = spawn(file, args, { detached: true, env: { ...env }, stdio: ["ignore", "pipe", "pipe"] });
-  for (const output of [child.stdout, child.stderr]) createInterface({ input: output }).on("line", onLine);
+  const child = spawn("/bin/sh", ["-c", KEEPER, name, file, ...args], {
+    detached: true,
+    env: { ...env },
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  });
+  for (const output of [child.stdout, child.stderr]) if (output !== null) createInterface({ input: output }).on("line", onLine);
   child.on("error", (error) => onLine(`${name} could not be started: ${error.message}`));
   const ended = new Promise<void>((resolve) => {
     child.once("close", () => resolve());
@@ -32,9 +49,18 @@ export function startPart({ name, file, args, env, onLine }: PartOptions): Part 
 
 async function stop(child: ChildProcess, ended: Promise<void>, graceMs: number): Promise<void> {
   child.kill("SIGTERM");
-  const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+  const timer = setTimeout(() => endGroup(child), graceMs);
   await ended;
   clearTimeout(timer);
+}
+
+function endGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // It ended just now.
+  }
 }
 
 /** What a program that ends by itself said and how it ended; status null when a signal ended it or it could not start. */

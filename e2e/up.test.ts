@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium, type Page } from "playwright-core";
@@ -82,3 +82,29 @@ test("up again: nothing is lost, nothing is scanned again, the password stays", 
     expect(await stopUp(up)).toBe(0);
   }
 });
+
+test("up killed: no part outlives it, and it starts again", { timeout: 300_000 }, async () => {
+  const port = await freePort();
+  const killed = await startUp(port);
+  const ended = new Promise((resolve) => killed.process.once("close", resolve));
+  killed.process.kill("SIGKILL");
+  await ended;
+  await until("the end of the parts", () => Promise.resolve(runningParts().length === 0));
+  const up = await startUp(port);
+  expect(up.output()).toContain("as before");
+  expect(await stopUp(up)).toBe(0);
+});
+
+/** Command lines of processes that work on this test's data. */
+function runningParts(): readonly string[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+        return command.includes(dataDir) ? [command] : [];
+      } catch {
+        return []; // it ended meanwhile
+      }
+    });
+}

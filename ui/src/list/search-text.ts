@@ -1,4 +1,5 @@
-import type { Filters } from "./use-list-state.ts";
+/** Values by the name of a field. */
+export type Filters = Readonly<Record<string, readonly string[]>>;
 
 /** What a person can filter by. `field` is its name in the search language of the API, and in the page's address. */
 export type FilterAttribute = { readonly field: string; readonly label: string } & (

@@ -2,10 +2,7 @@ import type { RawQuery } from "@guestscan/proto/gen/client";
 import type { ThProps } from "@patternfly/react-table";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { UrlSearch } from "../url-search.ts";
-import { type FilterAttribute, searchText } from "./search-text.ts";
-
-/** Values by the name of a field. */
-export type Filters = Readonly<Record<string, readonly string[]>>;
+import { type FilterAttribute, type Filters, searchText } from "./search-text.ts";
 
 export interface Sort {
   readonly field: string;
