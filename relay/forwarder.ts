@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { type Clock, sleep } from "@guestscan/proto/clock";
 import {
   type Acknowledgement,
   type Digest,
@@ -10,7 +11,6 @@ import {
 import { StatusFrame_Outcome } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import type { Logger } from "pino";
 import type { Cid } from "./cid.ts";
-import { type Clock, sleep } from "./clock.ts";
 import type { RelayMetrics } from "./metrics.ts";
 import type { ReportRate } from "./report-rate.ts";
 import type { Spool } from "./spool.ts";

@@ -1,5 +1,5 @@
+import { type HealthServer, openHealthServer } from "@guestscan/proto/health-server";
 import { afterEach, expect, test } from "vitest";
-import { type HealthServer, openHealthServer } from "./health-server.ts";
 import { createRelayMetrics } from "./metrics.ts";
 
 let server: HealthServer;

@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { systemClock } from "@guestscan/proto/clock";
 import pino from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { systemClock } from "./clock.ts";
 import { openHybridListener } from "./hybrid-listener.ts";
 import type { Guest, Listener } from "./listener.ts";
 import { RelayError } from "./relay-error.ts";

@@ -2,9 +2,9 @@ import { watch } from "node:fs";
 import { lstat, readdir, rm } from "node:fs/promises";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
+import type { Clock } from "@guestscan/proto/clock";
 import type { Logger } from "pino";
 import { type Cid, parseCid } from "./cid.ts";
-import type { Clock } from "./clock.ts";
 import type { Guest, Listener } from "./listener.ts";
 import { RelayError } from "./relay-error.ts";
 

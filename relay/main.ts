@@ -1,8 +1,8 @@
 import { join } from "node:path";
+import { systemClock } from "@guestscan/proto/clock";
 import { loadAddon } from "@guestscan/vsock/vsock";
 import { VsockError } from "@guestscan/vsock/vsock-error";
 import pino from "pino";
-import { systemClock } from "./clock.ts";
 import { readConfig } from "./config.ts";
 import manifest from "./package.json" with { type: "json" };
 import { RelayError } from "./relay-error.ts";

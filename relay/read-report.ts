@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "@guestscan/proto/clock";
 import type { Admission } from "./connection-budget.ts";
 import { RelayError } from "./relay-error.ts";
 

@@ -1,11 +1,11 @@
 import type { Duplex } from "node:stream";
 import { FormatError } from "@guestscan/formats/format-error";
 import { type ScannedReport, scanReport } from "@guestscan/formats/report/scan-report";
+import type { Clock } from "@guestscan/proto/clock";
 import type { Acknowledgement } from "@guestscan/proto/gen/guestscan/relay/v1/relay_pb";
 import { StatusFrame_Outcome } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import type { Logger } from "pino";
 import { type Cid, isReservedCid } from "./cid.ts";
-import type { Clock } from "./clock.ts";
 import type { Admission, ConnectionBudget } from "./connection-budget.ts";
 import type { Guest } from "./listener.ts";
 import type { RelayMetrics } from "./metrics.ts";

@@ -1,11 +1,11 @@
+import type { Clock } from "@guestscan/proto/clock";
+import { openHealthServer } from "@guestscan/proto/health-server";
 import { CAPABILITIES } from "@guestscan/proto/limits";
 import type { VsockAddon } from "@guestscan/vsock/vsock";
 import type { Logger } from "pino";
-import type { Clock } from "./clock.ts";
 import type { RelayConfig } from "./config.ts";
 import { createConnectionBudget } from "./connection-budget.ts";
 import { type ConnectSensor, createForwarder } from "./forwarder.ts";
-import { openHealthServer } from "./health-server.ts";
 import { openHybridListener } from "./hybrid-listener.ts";
 import type { Guest } from "./listener.ts";
 import { createRelayMetrics, type RelayMetrics } from "./metrics.ts";

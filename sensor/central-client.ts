@@ -1,9 +1,9 @@
+import { sleep } from "@guestscan/proto/clock";
 import { type Acknowledgement, type ConnectResponse } from "@guestscan/proto/gen/guestscan/central/v1/central_pb";
 import { StatusFrame_Outcome } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import type { Logger } from "pino";
 import type { ConnectCentral } from "./central-link.ts";
 import { type CentralSession, type CentralSessionDeps, createCentralSession } from "./central-session.ts";
-import { sleep } from "./clock.ts";
 import type { Sensor } from "./sensor.ts";
 
 /** Keeps a stream to Central. */

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { Clock } from "@guestscan/proto/clock";
 import {
   type ConnectRequest,
   ConnectRequestSchema,
@@ -6,7 +7,6 @@ import {
   DigestSchema,
   VirtualMachine_State,
 } from "@guestscan/proto/gen/guestscan/central/v1/central_pb";
-import type { Clock } from "./clock.ts";
 import type { Fleet } from "./fleet.ts";
 import type { HeldReports } from "./held-reports.ts";
 import type { SensorMetrics } from "./metrics.ts";

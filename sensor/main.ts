@@ -1,5 +1,5 @@
+import { systemClock } from "@guestscan/proto/clock";
 import pino from "pino";
-import { systemClock } from "./clock.ts";
 import { readConfig } from "./config.ts";
 import manifest from "./package.json" with { type: "json" };
 import { SensorError } from "./sensor-error.ts";

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { systemClock } from "@guestscan/proto/clock";
 import { StatusFrame_Outcome } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import { VMReportSchema } from "@guestscan/proto/gen/virtualmachine/v1/index_report_pb";
 import pino from "pino";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { mintTestAuthority } from "../e2e/mint-certificates.ts";
-import { systemClock } from "./clock.ts";
 import { readConfig } from "./config.ts";
 import { type RunningSensor, startSensor } from "./start-sensor.ts";
 import {

@@ -1,5 +1,5 @@
+import type { Clock } from "@guestscan/proto/clock";
 import type { Logger } from "pino";
-import type { Clock } from "./clock.ts";
 import type { Fleet } from "./fleet.ts";
 import type { GuestReport, HeldReport, HeldReports } from "./held-reports.ts";
 import type { SensorMetrics } from "./metrics.ts";

@@ -1,12 +1,12 @@
+import type { Clock } from "@guestscan/proto/clock";
+import { openHealthServer } from "@guestscan/proto/health-server";
 import type { Logger } from "pino";
 import { createCentralClient } from "./central-client.ts";
 import { createCentralLink } from "./central-link.ts";
 import { type Certificates, ownCluster, readCertificates } from "./certificates.ts";
-import type { Clock } from "./clock.ts";
 import type { SensorConfig } from "./config.ts";
 import { createFleet } from "./fleet.ts";
 import { openGrpcServer } from "./grpc-server.ts";
-import { openHealthServer } from "./health-server.ts";
 import { createHeldReports } from "./held-reports.ts";
 import { createSensorMetrics, type SensorMetrics } from "./metrics.ts";
 import { createRelayService } from "./relay-service.ts";

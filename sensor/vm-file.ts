@@ -1,8 +1,8 @@
 import { watch } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import type { Clock } from "@guestscan/proto/clock";
 import type { Logger } from "pino";
-import type { Clock } from "./clock.ts";
 import { SensorError } from "./sensor-error.ts";
 import { parseVirtualMachines, type VirtualMachine } from "./virtual-machine.ts";
 

@@ -1,4 +1,4 @@
-import type { Clock } from "../clock.ts";
+import type { Clock } from "@guestscan/proto/clock";
 
 export interface ManualClock extends Clock {
   pass(ms: number): void;

@@ -1,7 +1,7 @@
 /** The real relay, for tests of other parts with it. */
 import { join } from "node:path";
 import pino from "pino";
-import { systemClock } from "../clock.ts";
+import { systemClock } from "@guestscan/proto/clock";
 import { readConfig } from "../config.ts";
 import { createSensorLink } from "../sensor-link.ts";
 import { openSpoolFiles } from "../spool-files.ts";

@@ -1,5 +1,10 @@
 import { createServer, type Server } from "node:http";
-import type { Registry } from "prom-client";
+
+/** What counts: prom-client's Registry. */
+export interface MetricsPage {
+  readonly contentType: string;
+  metrics(): Promise<string>;
+}
 
 export interface HealthServer {
   readonly port: number;
@@ -7,7 +12,7 @@ export interface HealthServer {
 }
 
 /** /metrics for Prometheus, /livez (200 while the process answers), /readyz (200, or 503 with why not). Port 0 takes any free one. */
-export async function openHealthServer(port: number, registry: Registry, notReady: () => string | null): Promise<HealthServer> {
+export async function openHealthServer(port: number, registry: MetricsPage, notReady: () => string | null): Promise<HealthServer> {
   const server = createServer((request, response) => {
     void answer(request.url ?? "", registry, notReady).then(({ status, type, body }) => {
       response.writeHead(status, { "content-type": type }).end(body);
@@ -31,7 +36,7 @@ interface HealthAnswer {
   readonly body: string;
 }
 
-async function answer(path: string, registry: Registry, notReady: () => string | null): Promise<HealthAnswer> {
+async function answer(path: string, registry: MetricsPage, notReady: () => string | null): Promise<HealthAnswer> {
   const text = (status: number, body: string): HealthAnswer => ({ status, type: "text/plain; charset=utf-8", body: `${body}\n` });
   switch (path) {
     case "/livez":
