@@ -1,4 +1,4 @@
-import { closeSync, cpSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
@@ -6,7 +6,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { StatusFrame_Outcome, StatusFrameSchema } from "@guestscan/proto/gen/guestscan/report/v1/report_pb";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Machine, runAgent, type Stack, sendRaw, startStack, testdata, until } from "./stack.ts";
-import { unpackRoot } from "./unpack-roots.ts";
+import { copyWithLostPage, unpackRoot } from "./unpack-roots.ts";
 
 const GOOD: Machine = machine("0d0f4a5e-8c1f-4f0f-9b6e-000000000042", "good", 42);
 const ELSEWHERE: Machine = { ...machine("0d0f4a5e-8c1f-4f0f-9b6e-000000000050", "elsewhere", 50), node: "node-2" };
@@ -80,7 +80,7 @@ test.each(DAMAGED_MACHINES)("$name: the agent's exit status and the scan state s
   const [exitStatus, state, code] = DAMAGED_RESULTS[root];
   const { status, stderr } = runAgent([
     "--host-path",
-    root === "zeroed-page" ? rootWithZeroedPage() : unpackRoot(root),
+    root === "zeroed-page" ? copyWithLostPage(join(documents, "zeroed-page")) : unpackRoot(root),
     "--address",
     `unix:${await stack.socketOf(cid)}`,
     "--repo-cpe-url",
@@ -91,16 +91,6 @@ test.each(DAMAGED_MACHINES)("$name: the agent's exit status and the scan state s
     scanState: { state, reasons: [{ code, detail: expect.stringMatching(/./), action: expect.stringMatching(/./) }] },
   });
 });
-
-/** A real BDB database of 184 packages, one page of which has been lost. */
-function rootWithZeroedPage(): string {
-  const root = join(documents, "zeroed-page");
-  cpSync(unpackRoot("ubi8-bdb-dnf4"), root, { recursive: true });
-  const file = openSync(join(root, "var/lib/rpm/Packages"), "r+");
-  writeSync(file, Buffer.alloc(4096), 0, 4096, 4096 * 1000);
-  closeSync(file);
-  return root;
-}
 
 test("a missing repository map does not stop a scan", async () => {
   const args = ["--host-path", unpackRoot("ubi9-nodejs18-dnf4"), "--address", `unix:${await stack.socketOf(GOOD.cid)}`];

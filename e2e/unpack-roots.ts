@@ -1,4 +1,17 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
 import { extract } from "tar";
@@ -30,3 +43,14 @@ export function unpackRoot(name: string): string {
   }
   return root;
 }
+
+/** A copy of ubi8-bdb-dnf4 at `target`, its BDB database of 184 packages short of one page. */
+export function copyWithLostPage(target: string): string {
+  cpSync(unpackRoot("ubi8-bdb-dnf4"), target, { recursive: true });
+  const file = openSync(join(target, "var/lib/rpm/Packages"), "r+");
+  writeSync(file, Buffer.alloc(PAGE_SIZE), 0, PAGE_SIZE, PAGE_SIZE * 1000);
+  closeSync(file);
+  return target;
+}
+
+const PAGE_SIZE = 4096;
